@@ -1,0 +1,293 @@
+/* A message meets its session and its principal here; what needs no statement is answered on the spot. */
+#include "gateway_internal.h"
+
+#include "snowgate/policy.h"
+
+#include <string.h>
+
+#define LIST_TTL_MS (5 * 60 * 1000)     /* how long a client may keep a list: policies change with a reload */
+
+/* ---- sessions ---- */
+
+enum bound { BOUND, BOUND_NONE, BOUND_LOAD, BOUND_FAULT };
+
+static enum bound bound_fault(struct call *c, enum err err, const char *message)
+{
+	c->fault = (struct mcp_fault){ err, message, NULL };
+	return BOUND_FAULT;
+}
+
+/* What the call needs of its session, copied: the session stays with NET. */
+static enum bound bound_to(struct call *c, struct session *s)
+{
+	ticket_bind_session(ticket_of(c), s);
+	s->last_seen = clock_wall();
+	s->counters.requests++;
+	snprintf(c->session_id, sizeof c->session_id, "%s", s->id);
+	snprintf(c->durable.handle, sizeof c->durable.handle, "%s", s->handle);
+	if (c->era.era == ERA_LEGACY)
+		c->revision = revision_is_modern(s->revision) ? REVISION_LATEST_LEGACY : s->revision;
+	c->context_version = s->version;
+	c->preferred_format = arena_strdup(c->arena, s->preferences.format);
+	c->preferred_limit = s->preferences.limit;
+	c->preferred_wait = s->preferences.wait_seconds;
+	if (!context_copy(c->arena, &s->context, &c->context))
+		return bound_fault(c, ERR_NOMEM, "the session's context is too large");
+	return BOUND;
+}
+
+/* A session that the store has just given back; NULL where there is none. */
+static struct session *bind_restored(struct call *c)
+{
+	if (c->record.n == 0)
+		return NULL;
+	return session_restore(gateway.sessions, buf_slice(&c->record), &c->request->principal);
+}
+
+/* Door 1. */
+static enum bound bind_by_header(struct call *c)
+{
+	const char *id = c->request->mcp.session_id;
+	const struct principal *p = &c->request->principal;
+	struct session *s;
+
+	if (!id)
+		return BOUND_NONE;
+	c->by_header = true;
+	if (!session_id_valid(gateway.sessions, id, p))
+		return bound_fault(c, ERR_SESSION, err_info(ERR_SESSION)->text);
+	s = session_by_id(gateway.sessions, id, p);
+	if (!s && !c->loaded)
+		return BOUND_LOAD;
+	if (!s)
+		s = bind_restored(c);
+	return s ? bound_to(c, s) : bound_fault(c, ERR_SESSION, err_info(ERR_SESSION)->text);
+}
+
+/* Door 2: the argument `session` of a tool. Its refusal is a tool's error: the model holds the handle. */
+static enum bound bind_by_handle(struct call *c, const char *handle)
+{
+	const struct principal *p = &c->request->principal;
+	struct session *s = NULL;
+
+	if (c->by_header && strcmp(c->durable.handle, handle) != 0)
+		return bound_fault(c, ERR_INVALID_PARAMS,
+		                   "`session` names another session than the Mcp-Session-Id header; leave it out");
+	if (c->by_header)
+		return BOUND;
+	c->session_handle = handle;
+	if (session_handle_shaped(handle)) {
+		s = session_by_handle(gateway.sessions, handle, p);
+		if (!s && !c->loaded)
+			return BOUND_LOAD;
+		if (!s)
+			s = bind_restored(c);
+	}
+	return s ? bound_to(c, s) : bound_fault(c, ERR_SESSION, NULL);
+}
+
+void durable_session(struct call *c, const struct session *s)
+{
+	buf_clear(&c->record);
+	c->durable.put = session_record(&c->record, s);
+	snprintf(c->durable.handle, sizeof c->durable.handle, "%s", s->handle);
+}
+
+static void bind_default_context(struct call *c)
+{
+	policy_context(c->request->policy, &c->context);
+}
+
+/* ---- what is answered at once ---- */
+
+static enum verdict bind_written(struct call *c, bool written)
+{
+	if (!written)
+		return call_fail(c, ERR_INTERNAL, "the answer does not fit");
+	return call_goto(c, STEP_reply);
+}
+
+static enum verdict bind_initialize(struct call *c)
+{
+	struct buf instructions = buf_with_ceiling(4096);
+	char ended[SESSION_ID_SIZE] = "";
+	struct client_info info;
+	struct session *s;
+
+	if (initialize_read(c->arena, &c->rpc, &info, &c->fault) != ERR_OK)
+		return call_goto(c, STEP_reply);
+	bind_default_context(c);
+	s = session_new(gateway.sessions, &c->request->principal, info.revision, &c->context, ended);
+	if (!s)
+		return call_fail(c, ERR_OVERLOADED, "every session is busy; try again, or raise session.max");
+	s->client_name = info.name ? xstrndup(info.name, 128) : NULL;
+	s->client_version = info.version ? xstrndup(info.version, 64) : NULL;
+	metric_count(METRIC_sessions_created, NULL);
+	ticket_bind_session(ticket_of(c), s);
+	snprintf(c->session_id, sizeof c->session_id, "%s", s->id);
+	c->revision = info.revision;
+	durable_session(c, s);
+	tools_instructions(&instructions, c->request->conf, c->request->policy);
+	if (!initialize_write(&c->result, info.revision, buf_text(&instructions)))
+		c->fault = (struct mcp_fault){ ERR_INTERNAL, "the answer does not fit", NULL };
+	buf_free(&instructions);
+	return call_goto(c, STEP_event);
+}
+
+static enum verdict bind_discover(struct call *c)
+{
+	struct buf instructions = buf_with_ceiling(4096);
+	bool written;
+
+	tools_instructions(&instructions, c->request->conf, c->request->policy);
+	written = discover_write(&c->result, buf_text(&instructions), LIST_TTL_MS);
+	buf_free(&instructions);
+	return bind_written(c, written);
+}
+
+static enum verdict bind_tools_list(struct call *c)
+{
+	const json_t *cursor = json_object_get(c->rpc.params, "cursor");
+	json_t *tools;
+	bool written;
+
+	if (cursor && !json_is_null(cursor))
+		return call_fail(c, ERR_INVALID_PARAMS, "cursor: unknown; the list has one page");
+	tools = tools_listed(c->request->conf, c->request->policy, c->by_header);
+	written = tools_list_write(&c->result, c->revision, tools, LIST_TTL_MS);
+	json_decref(tools);
+	return bind_written(c, written);
+}
+
+static enum verdict bind_cancelled(struct call *c)
+{
+	static const char *const path[] = { "params", "requestId", NULL };
+	struct ticket *t = ticket_of(c);
+	struct slice id = json_raw_path(buf_slice(&c->request->body), path);
+
+	/* Without a session two clients of one principal may use the same ids: nothing can be told apart. */
+	if (c->era.era == ERA_LEGACY && t->session && id.data)
+		tickets_cancel(t->session, id, &c->request->principal);
+	return call_goto(c, STEP_reply);
+}
+
+/* ---- tools/call ---- */
+
+static enum verdict bind_tool_call(struct call *c)
+{
+	const json_t *name = json_object_get(c->rpc.params, "name");
+	json_t *arguments = json_object_get(c->rpc.params, "arguments");
+	const char *handle;
+
+	if (!json_is_string(name))
+		return call_fail(c, ERR_INVALID_PARAMS, "params.name must be the name of a tool");
+	if (arguments && !json_is_object(arguments))
+		return call_fail(c, ERR_INVALID_PARAMS, "params.arguments must be an object");
+	handle = json_text_of(arguments, "session");
+	switch (handle ? bind_by_handle(c, handle) : c->by_header ? BOUND : BOUND_NONE) {
+	case BOUND:
+		break;
+	case BOUND_NONE:
+		bind_default_context(c);
+		break;
+	case BOUND_LOAD:
+		return call_goto(c, STEP_load);
+	case BOUND_FAULT:
+		if (c->fault.err != ERR_SESSION)
+			return call_goto(c, STEP_reply);
+		c->fault = (struct mcp_fault){ 0 };
+		tool_error(c, ERR_SESSION, NULL, NULL,
+		           "session: unknown or expired; call set_context without `session` to get a new one");
+		return call_goto(c, STEP_settle);
+	}
+	return call_goto(c, c->request->body.n > CALL_LARGE ? STEP_resolve_large : STEP_resolve);
+}
+
+/* ---- the step ---- */
+
+static enum verdict bind_delete(struct call *c)
+{
+	struct ticket *t = ticket_of(c);
+	struct session *s = t->session;
+
+	if (!s)
+		return call_fail(c, ERR_NO_SESSION, "name the session to end in the Mcp-Session-Id header");
+	tickets_cancel(s, (struct slice){ 0 }, &c->request->principal);
+	session_end(gateway.sessions, s);
+	c->durable.forget = true;
+	return call_goto(c, STEP_event);
+}
+
+static enum verdict bind_method(struct call *c)
+{
+	switch (c->method) {
+	case MCP_INITIALIZE:
+		return bind_initialize(c);
+	case MCP_DISCOVER:
+		return bind_discover(c);
+	case MCP_TOOLS_LIST:
+		return bind_tools_list(c);
+	case MCP_TOOLS_CALL:
+		return bind_tool_call(c);
+	case MCP_PING:
+		return bind_written(c, empty_result_write(&c->result, c->revision));
+	case MCP_CANCELLED:
+		return bind_cancelled(c);
+	case MCP_INITIALIZED:
+	case MCP_OTHER_NOTIFICATION:
+		return call_goto(c, STEP_reply);
+	case MCP_UNKNOWN:
+		break;
+	}
+	return call_fail(c, ERR_UNKNOWN_METHOD, "unknown method %.100s", c->rpc.method);
+}
+
+/* A client that was given a revision and did not come back with a session speaks what its header says, or the oldest
+ * that has no such header (mcp-protocol.md 4.3). */
+static void bind_revision(struct call *c)
+{
+	c->revision = c->era.revision;
+	if (c->revision == REVISION_NONE)
+		c->revision = REVISION_2025_03_26;
+	ticket_of(c)->modern = c->era.era == ERA_MODERN;
+}
+
+static bool bind_needs_session(const struct call *c)
+{
+	return c->rpc.kind == RPC_RESPONSE || c->request->method == HTTP_DELETE || c->request->conf->session_required;
+}
+
+static enum verdict bind_legacy_session(struct call *c)
+{
+	switch (bind_by_header(c)) {
+	case BOUND:
+		break;
+	case BOUND_NONE:
+		if (bind_needs_session(c))
+			return call_fail(c, ERR_NO_SESSION, "the Mcp-Session-Id header is missing; start with initialize");
+		break;
+	case BOUND_LOAD:
+		return call_goto(c, STEP_load);
+	case BOUND_FAULT:
+		return call_goto(c, STEP_reply);
+	}
+	if (c->request->method == HTTP_DELETE)
+		return bind_delete(c);
+	return c->rpc.kind == RPC_RESPONSE ? call_goto(c, STEP_reply) : bind_method(c);
+}
+
+enum verdict step_bind(struct call *c)
+{
+	struct ticket *t = ticket_of(c);
+
+	if (!c->loaded) {
+		bind_revision(c);
+		if (c->rpc.id.data)
+			t->request_id = xstrndup(c->rpc.id.data, c->rpc.id.n);
+		if (!admit_rate(c))
+			return call_goto(c, STEP_reply);
+	}
+	if (c->era.era == ERA_MODERN || c->era.initialize)
+		return bind_method(c);
+	return bind_legacy_session(c);
+}

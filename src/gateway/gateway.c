@@ -1,0 +1,308 @@
+/* The gateway as a whole: start, reload, drain, stop. */
+#include "gateway_internal.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+#define TICKETS_MAX 100000u
+#define ACCOUNTS_MAX 100000u
+#define SWEEP_EVERY (5 * USEC_PER_S)
+#define DRAIN_LAST (2 * USEC_PER_S)     /* for the last answers to leave */
+
+struct gateway gateway;
+
+/* Old snapshots, kept while a request is served under them. */
+struct retired { const struct conf *conf; struct retired *next; };
+
+/* owner: main */
+static struct { pthread_t net; bool drained; } self;
+
+/* ---- NET: upkeep ---- */
+
+static struct session_limits limits_of_sessions(const struct conf *conf)
+{
+	return (struct session_limits){ (size_t)conf->session_max, (size_t)conf->session_max_per_principal,
+		                        conf->session_idle_ttl, conf->session_absolute_ttl / USEC_PER_S };
+}
+
+static void retired_free(void)
+{
+	for (struct retired **at = &gateway.retired; *at;) {
+		struct retired *r = *at;
+
+		if (conf_users(r->conf) > 0 || http_uses(gateway.http, r->conf)) {
+			at = &r->next;
+			continue;
+		}
+		*at = r->next;
+		conf_free(r->conf);
+		free(r);
+	}
+}
+
+static void sweep(struct timer *t)
+{
+	static int64_t shown;
+	int64_t sessions;
+
+	session_expire(gateway.sessions, clock_now());
+	account_sweep(gateway.accounts, clock_now());
+	retired_free();
+	sessions = (int64_t)session_count(gateway.sessions);
+	metric_add(METRIC_sessions, NULL, sessions - shown);
+	shown = sessions;
+	timer_set(gateway.wheel, t, clock_now() + SWEEP_EVERY);
+}
+
+/* ---- NET: messages of main ---- */
+
+struct order { struct mail mail; const struct conf *conf; struct keyring *keys; };
+
+static void conf_deliver(struct mail *m)
+{
+	struct order *o = container_of(m, struct order, mail);
+	struct retired *r = xalloc(sizeof *r);
+
+	OWNED_BY(THREAD_NET);
+	*r = (struct retired){ gateway.conf, gateway.retired };
+	gateway.retired = r;
+	gateway.conf = o->conf;
+	session_table_limits(gateway.sessions, limits_of_sessions(o->conf));
+	http_configure(gateway.http, o->conf);
+	free(o);
+}
+
+void gateway_reload(const struct conf *conf)
+{
+	struct order *o = xalloc(sizeof *o);
+
+	*o = (struct order){ .mail = { .deliver = conf_deliver }, .conf = conf };
+	mail_post(THREAD_NET, &o->mail);
+}
+
+static void keys_deliver(struct mail *m)
+{
+	struct order *o = container_of(m, struct order, mail);
+
+	OWNED_BY(THREAD_NET);
+	keyring_free(gateway.keys);
+	gateway.keys = o->keys;
+	free(o);
+}
+
+void gateway_rekey(struct keyring *keys)
+{
+	struct order *o = xalloc(sizeof *o);
+
+	*o = (struct order){ .mail = { .deliver = keys_deliver }, .keys = keys };
+	mail_post(THREAD_NET, &o->mail);
+}
+
+/* ---- NET: drain ---- */
+
+void drain_look(void)
+{
+	if (gateway.draining && gateway.http && tickets_unanswered() == 0 && http_open(gateway.http) == 0)
+		http_loop_end(gateway.http);
+}
+
+static void drain_last(struct timer *t)
+{
+	(void)t;
+	http_loop_end(gateway.http);
+}
+
+static void drain_refuse(handle_t h, void *object, void *ctx)
+{
+	struct mcp_fault fault = { ERR_DRAINING, "the gateway is shutting down and the call did not end in time", NULL };
+	struct ticket *t = object;
+	handle_t exchange = t->exchange;
+	struct answer a;
+
+	(void)h, (void)ctx;
+	if (!exchange)
+		return;
+	ticket_answered(t);
+	answer_error(&a, NULL, t->modern ? ERA_MODERN : ERA_LEGACY, slice_of(t->request_id), &fault);
+	answer_retry_after(&a, USEC_PER_S);
+	answer_send(exchange, &a);
+	snowflake_cancel(t->self);
+}
+
+/* The time is up: who still waits is answered, and what runs for him is cancelled. */
+static void drain_timeout(struct timer *t)
+{
+	log_event(LOG_WARN, "drain_timeout", log_number("calls", tickets_unanswered()));
+	handle_each(gateway.tickets, drain_refuse, NULL);
+	t->fire = drain_last;
+	timer_set(gateway.wheel, t, clock_now() + DRAIN_LAST);
+	drain_look();
+}
+
+static void drain_deliver(struct mail *m)
+{
+	OWNED_BY(THREAD_NET);
+	free(m);
+	if (gateway.draining) {
+		timer_set(gateway.wheel, &gateway.drain, clock_now());
+		return;
+	}
+	gateway.draining = true;
+	log_event(LOG_INFO, "draining", log_number("calls", tickets_unanswered()));
+	http_listen_off(gateway.http);
+	gateway.drain.fire = drain_timeout;
+	timer_set(gateway.wheel, &gateway.drain, clock_now() + gateway.conf->listen_drain);
+	drain_look();
+}
+
+void gateway_drain(void)
+{
+	struct mail *m = xalloc(sizeof *m);
+
+	m->deliver = drain_deliver;
+	mail_post(THREAD_NET, m);
+}
+
+/* ---- the NET thread ---- */
+
+static void drained_deliver(struct mail *m)
+{
+	(void)m;
+	self.drained = true;
+}
+
+static void net_main(void *arg)
+{
+	static struct mail drained = { .deliver = drained_deliver };
+
+	(void)arg;
+	gateway.sweep.fire = sweep;
+	timer_set(gateway.wheel, &gateway.sweep, clock_now() + SWEEP_EVERY);
+	http_loop(gateway.http);
+	http_stop(TAKE(gateway.http));
+	mail_post(THREAD_MAIN, &drained);
+}
+
+bool gateway_drained(void)
+{
+	return self.drained;
+}
+
+/* ---- start ---- */
+
+static struct session_keys *keys_load(const struct conf *conf, char *why, size_t size)
+{
+	const char *reason = NULL;
+	struct session_keys *keys;
+	char *text = NULL;
+
+	if (*conf->session_key_file && !(text = file_read(conf->session_key_file, 64 * 1024, NULL))) {
+		snprintf(why, size, "session.key_file %s: %s", conf->session_key_file, strerror(errno));
+		return NULL;
+	}
+	keys = session_keys_new(text, &reason);
+	if (!keys)
+		snprintf(why, size, "session.key_file %s: %s", conf->session_key_file, reason);
+	if (text)
+		crypt_wipe(text, strlen(text));
+	free(text);
+	return keys;
+}
+
+#define HANDLE_KEYS_MAX 16
+
+static void tools_keys(void)
+{
+	struct sha256 keys[HANDLE_KEYS_MAX];
+	size_t n = 0;
+
+	while (n < HANDLE_KEYS_MAX && session_keys_derive(gateway.session_keys, n, "statement handle", &keys[n]))
+		n++;
+	tools_set_keys(keys, n);
+	crypt_wipe(keys, sizeof keys);
+}
+
+static void state_new(const struct conf *conf, struct keyring *keys)
+{
+	gateway.conf = conf;
+	gateway.keys = keys;
+	gateway.sessions = session_table_new(gateway.session_keys, limits_of_sessions(conf));
+	gateway.accounts = account_table_new(ACCOUNTS_MAX);
+	gateway.tickets = handle_table_new(TICKETS_MAX);
+	gateway.wheel = wheel_new();
+	gateway.queue.max_running = conf->snowflake_max_in_flight;
+	tools_load();
+	tools_keys();
+}
+
+static void state_free(void)
+{
+	wheel_free(gateway.wheel);
+	handle_table_free(gateway.tickets);
+	account_table_free(gateway.accounts);
+	session_table_free(gateway.sessions);
+	session_keys_free(gateway.session_keys);
+	keyring_free(gateway.keys);
+	tools_free();
+	while (gateway.retired) {
+		struct retired *r = gateway.retired;
+
+		gateway.retired = r->next;
+		conf_free(r->conf);
+		free(r);
+	}
+	conf_free(gateway.conf);
+	gateway = (struct gateway){ 0 };
+}
+
+static const struct snowflake_ops upstream_ops = { .answer_early = answer_early };
+
+static bool drivers_start(const struct conf *conf, char *why, size_t size)
+{
+	if (!store_start(conf, why, size))
+		return false;
+	if (!snowflake_start(conf, &upstream_ops, why, size)) {
+		store_stop();
+		return false;
+	}
+	worker_start();
+	gateway.http = http_start(conf, &front_ops, gateway.wheel, why, size);
+	if (gateway.http)
+		return true;
+	worker_stop();
+	snowflake_stop();
+	store_stop();
+	return false;
+}
+
+bool gateway_start(const struct conf *conf, struct keyring *keys, char *why, size_t why_size)
+{
+	gateway.session_keys = keys_load(conf, why, why_size);
+	if (!gateway.session_keys) {
+		keyring_free(keys);
+		conf_free(conf);
+		return false;
+	}
+	state_new(conf, keys);
+	if (!drivers_start(conf, why, why_size)) {
+		state_free();
+		return false;
+	}
+	thread_start(THREAD_NET, net_main, NULL, &self.net);
+	return true;
+}
+
+/* ---- stop ---- */
+
+void gateway_stop(void)
+{
+	thread_join(self.net);
+	snowflake_stop();
+	worker_stop();
+	store_stop();
+	thread_play(THREAD_NET);                /* what came home too late finds no exchange and ends here */
+	mail_deliver(THREAD_NET);
+	thread_play(THREAD_MAIN);
+	state_free();
+}

@@ -1,0 +1,172 @@
+/* The answer goes out, the ticket is closed, the call ends. */
+#include "gateway_internal.h"
+
+#define JSON_TYPE "application/json"
+#define ANSWER_CEILING ((size_t)16 << 20)
+
+/* ---- answers ---- */
+
+/* In a legacy session an error of the method rides on 200; one of the transport has its own status. */
+static int status_of(enum err err, enum era era)
+{
+	if (era == ERA_LEGACY && (err == ERR_UNKNOWN_METHOD || err == ERR_INVALID_PARAMS || err == ERR_INTERNAL))
+		return 200;
+	return err_info(err)->http;
+}
+
+void answer_error(struct answer *a, const struct request *rq, enum era era, struct slice id, const struct mcp_fault *fault)
+{
+	const struct err_info *info = err_info(fault->err);
+	struct buf message = buf_with_ceiling(4096);
+
+	buf_adds(&message, fault->message ? fault->message : info->text);
+	if (rq)
+		buf_addf(&message, " [%s]", rq->id);
+	answer_init(a, status_of(fault->err, era), JSON_TYPE);
+	a->body = buf_with_ceiling(ANSWER_CEILING);
+	rpc_write_error(&a->body, id, era == ERA_MODERN ? info->rpc_modern : info->rpc_legacy, buf_text(&message),
+	                fault->data);
+	buf_free(&message);
+}
+
+void answer_retry_after(struct answer *a, usec_t after)
+{
+	answer_header(a, "Retry-After", "%lld", (long long)((after + USEC_PER_S - 1) / USEC_PER_S));
+}
+
+static void answer_result(struct call *c, struct answer *a)
+{
+	struct mcp_fault fault = { ERR_INTERNAL, "the answer does not fit", NULL };
+
+	answer_init(a, 200, JSON_TYPE);
+	a->body = buf_with_ceiling(ANSWER_CEILING);
+	if (rpc_write_result(&a->body, c->rpc.id, buf_slice(&c->result)))
+		return;
+	answer_free(a);
+	answer_error(a, c->request, c->era.era, c->rpc.id, &fault);
+}
+
+/* The texts of a failure name the request, so that a user's report can be found in the log. */
+void answer_tool(struct call *c, struct answer *a)
+{
+	struct tool_result r = { .is_error = c->answer.is_error, .meta = c->answer.meta };
+
+	if (c->answer.is_error)
+		buf_addf(&c->answer.text, " [%s]", c->request->id);
+	r.text = buf_slice(&c->answer.text);
+	r.structured = buf_slice(&c->answer.structured);
+	buf_clear(&c->result);
+	tool_result_write(&c->result, c->revision, &r);
+	answer_result(c, a);
+}
+
+void answer_send(handle_t exchange, struct answer *a)
+{
+	if (gateway.http)
+		http_answer(gateway.http, exchange, a);
+	else
+		answer_free(a);
+}
+
+/* ---- the end of a call ---- */
+
+static const char *outcome_of(const struct call *c, const struct ticket *t)
+{
+	if (t->cancelled)
+		return "cancelled";
+	if (c->fault.err != ERR_OK)
+		return "rpc_error";
+	return c->answer.is_error ? "tool_error" : "ok";
+}
+
+static void reply_log(const struct call *c, const struct ticket *t, int status)
+{
+	const struct statement *s = c->plan_n ? &c->plan[c->plan_at < c->plan_n ? c->plan_at : c->plan_n - 1] : NULL;
+
+	log_event(LOG_INFO, "call", log_text("request", c->request->id),
+	          log_text("principal", c->request->principal.subject), log_text("method", c->rpc.method),
+	          log_text("tool", c->tool ? c->tool->name : NULL), log_text("outcome", outcome_of(c, t)),
+	          log_text("error", c->fault.err != ERR_OK ? err_info(c->fault.err)->name : NULL),
+	          log_text("query", s && *s->handle ? s->handle : NULL), log_number("status", status),
+	          log_number("ms", (clock_now() - c->born) / USEC_PER_MS));
+}
+
+/* A cancelled legacy call gets no response; the exchange still needs an end. */
+static void reply_answer(struct call *c, const struct ticket *t, struct answer *a)
+{
+	if (c->fault.err != ERR_OK)
+		answer_error(a, c->request, c->era.era, c->rpc.id, &c->fault);
+	else if (c->request->method == HTTP_DELETE)
+		answer_init(a, 200, NULL);
+	else if (c->rpc.kind != RPC_REQUEST || t->cancelled)
+		answer_init(a, 202, NULL);
+	else if (c->method == MCP_TOOLS_CALL)
+		answer_tool(c, a);
+	else
+		answer_result(c, a);
+	if (c->retry_after)
+		answer_retry_after(a, c->retry_after);
+	if (*c->session_id && c->request->method != HTTP_DELETE && (c->by_header || c->era.initialize))
+		answer_header(a, "Mcp-Session-Id", "%s", c->session_id);
+}
+
+enum verdict step_reply(struct call *c)
+{
+	struct ticket *t = ticket_of(c);
+	handle_t exchange = t->exchange;
+
+	slot_release(t);
+	if (exchange)
+		reply_answer(c, t, &c->http);
+	reply_log(c, t, exchange ? c->http.status : 0);
+	metric_count(METRIC_calls, outcome_of(c, t));
+	metric_observe(METRIC_call_seconds, clock_now() - c->born);
+	ticket_close(t);
+	if (exchange)
+		answer_send(exchange, &c->http);
+	conf_unuse(c->request->conf);
+	call_free(c);
+	drain_look();
+	return DONE;
+}
+
+/* ---- an answer before the statement's end ---- */
+
+struct early {
+	struct mail mail;
+	handle_t ticket, exchange;
+	struct answer answer;
+};
+
+static void early_deliver(struct mail *m)
+{
+	struct early *e = container_of(m, struct early, mail);
+	struct ticket *t = handle_get(gateway.tickets, e->ticket);
+
+	OWNED_BY(THREAD_NET);
+	if (t)
+		ticket_answered(t);
+	metric_count(METRIC_calls, "running");
+	answer_send(e->exchange, &e->answer);
+	free(e);
+	drain_look();
+}
+
+void answer_early(struct call *c)
+{
+	struct early *e = xalloc(sizeof *e);
+
+	OWNED_BY(THREAD_SNOWFLAKE);
+	*e = (struct early){ .mail = { .deliver = early_deliver }, .ticket = c->ticket, .exchange = c->exchange };
+	c->answer.running = true;
+	c->tool->answer(c);
+	answer_tool(c, &e->answer);
+	if (c->by_header)
+		answer_header(&e->answer, "Mcp-Session-Id", "%s", c->session_id);
+	buf_clear(&c->answer.text);
+	buf_clear(&c->answer.structured);
+	buf_clear(&c->result);
+	c->answer.meta = NULL;
+	c->answer.running = c->answer.is_error = false;
+	mail_post(THREAD_NET, &e->mail);
+}

@@ -1,0 +1,68 @@
+/* Arguments become a plan of statements, and the plan's outcome an answer; the tools do both. */
+#include "gateway_internal.h"
+
+static enum verdict resolve_planned(struct call *c)
+{
+	int rc = c->tool->plan(c);
+
+	if (rc != ERR_OK) {
+		metric_count(METRIC_sql_rejected, NULL);
+		return call_goto(c, STEP_settle);
+	}
+	if (c->plan_n > 0)
+		return call_goto(c, STEP_admit);
+	return call_goto(c, c->tool->on_net ? STEP_settle : STEP_shape);
+}
+
+/* The arguments against the schema as this principal sees it. */
+static enum verdict resolve_checked(struct call *c, const json_t *schema)
+{
+	const char *why;
+
+	if (c->era.era == ERA_MODERN &&
+	    modern_check_params(c->arena, schema, c->arguments, &c->request->mcp, &c->fault) != ERR_OK)
+		return call_goto(c, STEP_reply);
+	if (!schema_check(c->arena, schema, c->arguments, &why)) {
+		tool_error(c, ERR_INVALID_PARAMS, NULL, NULL, "%s", why);
+		return call_goto(c, STEP_settle);
+	}
+	return resolve_planned(c);
+}
+
+enum verdict step_resolve(struct call *c)
+{
+	const struct request *rq = c->request;
+	json_t *arguments = json_object_get(c->rpc.params, "arguments");
+	json_t *schema;
+
+	c->tool = tool_find(rq->policy, json_text_of(c->rpc.params, "name"));
+	if (!c->tool)
+		return call_fail(c, ERR_INVALID_PARAMS, "unknown tool %.100s; tools/list shows what there is",
+		                 json_text_of(c->rpc.params, "name"));
+	c->arguments = arguments ? json_incref(arguments) : json_object();
+	if (!arena_attach(c->arena, c->arguments, json_release))
+		return call_fail(c, ERR_NOMEM, "the arguments are too large");
+	schema = tool_schema(rq->conf, rq->policy, c->tool, c->by_header);
+	if (!arena_attach(c->arena, schema, json_release))
+		return call_fail(c, ERR_NOMEM, "the arguments are too large");
+	return resolve_checked(c, schema);
+}
+
+enum verdict step_resolve_large(struct call *c)
+{
+	return step_resolve(c);
+}
+
+enum verdict step_shape(struct call *c)
+{
+	if (c->change.wanted)
+		c->tool->confirm(c);
+	else if (!c->tool->on_net)
+		c->tool->answer(c);
+	return call_goto(c, STEP_settle);
+}
+
+enum verdict step_shape_large(struct call *c)
+{
+	return step_shape(c);
+}

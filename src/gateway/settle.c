@@ -1,0 +1,135 @@
+/* The work is over: the slot goes back, the session takes what it was promised, the counters count. */
+#include "gateway_internal.h"
+
+#include "limit.h"
+
+#define REPLANS_MAX 3
+
+/* ---- the session's change ---- */
+
+static void change_session(struct call *c, struct session *s)
+{
+	const struct session_change *change = &c->change;
+
+	context_set(&s->context, &change->context);
+	s->version++;
+	if (change->format) {
+		free(s->preferences.format);
+		s->preferences.format = xstrdup(change->format);
+	}
+	if (change->limit >= 0)
+		s->preferences.limit = change->limit;
+	if (change->wait_seconds >= 0)
+		s->preferences.wait_seconds = change->wait_seconds;
+	durable_session(c, s);
+}
+
+static struct session *change_new_session(struct call *c, struct ticket *t)
+{
+	char ended[SESSION_ID_SIZE] = "";
+	struct session *s = session_new(gateway.sessions, &c->request->principal, c->era.era == ERA_MODERN ?
+	                                REVISION_2026_07_28 : c->revision, &c->change.context, ended);
+
+	if (!s)
+		return NULL;
+	metric_count(METRIC_sessions_created, NULL);
+	ticket_bind_session(t, s);
+	snprintf(c->session_id, sizeof c->session_id, "%s", s->id);
+	return s;
+}
+
+/* Two changed the session at once: the loser plans again from what the winner left. */
+static enum verdict change_again(struct call *c, const struct session *s)
+{
+	for (size_t i = 0; i < c->plan_n; i++)
+		buf_free(&c->plan[i].raw);
+	c->plan_n = c->plan_at = 0;
+	c->change = (struct session_change){ .limit = -1, .wait_seconds = -1 };
+	c->replans++;
+	c->context_version = s->version;
+	if (!context_copy(c->arena, &s->context, &c->context))
+		return call_fail(c, ERR_NOMEM, "the session's context is too large");
+	return call_goto(c, STEP_resolve);
+}
+
+static bool change_lost(const struct call *c, const struct session *s)
+{
+	return s->version != c->context_version && c->replans < REPLANS_MAX;
+}
+
+/* False where the change cannot be made; the answer says so. */
+static bool change_apply(struct call *c, struct ticket *t)
+{
+	struct session *s = t->session;
+
+	if (!s && c->change.create)
+		s = change_new_session(c, t);
+	if (s && !s->ended && (c->change.create || s->version == c->context_version)) {
+		change_session(c, s);
+		return true;
+	}
+	if (!s)
+		tool_error(c, ERR_OVERLOADED, NULL, NULL, "every session is busy; try again in a moment");
+	else if (s->ended)
+		tool_error(c, ERR_SESSION, NULL, NULL, "the session ended meanwhile");
+	else
+		tool_error(c, ERR_INTERNAL, NULL, NULL, "the session is being changed by others; try again");
+	return false;
+}
+
+/* ---- the counts ---- */
+
+static size_t rows_of(const struct call *c)
+{
+	size_t rows = 0;
+
+	for (size_t i = 0; i < c->plan_n; i++)
+		for (size_t p = 0; p < c->plan[i].pages_n; p++)
+			rows += json_array_size(c->plan[i].pages[p].rows);
+	return rows;
+}
+
+static void settle_counters(const struct call *c, struct session *s)
+{
+	if (!s)
+		return;
+	if (c->answer.is_error || c->fault.err != ERR_OK)
+		s->counters.failed++;
+	else
+		s->counters.ok++;
+	s->counters.rows += (int64_t)rows_of(c);
+	s->counters.query_usec += clock_now() - c->born;
+}
+
+/* What only NET knows of the principal, for an answer that tells it. */
+static void settle_allowance(struct call *c, const struct ticket *t)
+{
+	const struct limits *l = c->request->policy->limits;
+
+	c->allowance.calls_left = limit_remaining(t->account->tat, l->calls_per_minute, l->burst, clock_now());
+	c->allowance.running = t->account->running;
+}
+
+/* Does the work go on here, or is there an answer (or nobody to answer) already? */
+static bool settle_open(const struct call *c, const struct ticket *t)
+{
+	return c->tool && c->fault.err == ERR_OK && !c->answer.is_error && !t->cancelled;
+}
+
+enum verdict step_settle(struct call *c)
+{
+	struct ticket *t = ticket_of(c);
+
+	slot_release(t);
+	settle_allowance(c, t);
+	if (settle_open(c, t) && c->change.wanted) {
+		if (t->session && !c->change.create && change_lost(c, t->session))
+			return change_again(c, t->session);
+		if (change_apply(c, t))
+			c->tool->answer(c);
+	} else if (settle_open(c, t) && c->tool->on_net) {
+		c->tool->answer(c);
+	}
+	settle_counters(c, t->session);
+	return call_goto(c, c->durable.put || c->durable.operation ? STEP_event : STEP_reply);
+}

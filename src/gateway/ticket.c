@@ -1,0 +1,146 @@
+/* Tickets: NET's record of every call on its way, found by handle, by exchange, by session and request id. */
+#include "gateway_internal.h"
+
+#include <string.h>
+
+/* More calls at once than the connections could bring is a defect, not a load. */
+static struct ticket **bucket(handle_t exchange)
+{
+	return &gateway.by_exchange[(exchange ^ exchange >> 32) % ARRAY_LEN(gateway.by_exchange)];
+}
+
+struct ticket *ticket_open(struct call *c)
+{
+	struct ticket *t = xalloc(sizeof *t), **at = bucket(c->exchange);
+
+	OWNED_BY(THREAD_NET);
+	t->self = handle_add(gateway.tickets, t);
+	if (!t->self) {
+		free(t);
+		return NULL;
+	}
+	t->exchange = c->exchange;
+	t->by_exchange = *at;
+	*at = t;
+	c->ticket = t->self;
+	return t;
+}
+
+/* From now on the exchange is answered, or gone: nobody finds the ticket by it. */
+static void ticket_leave_exchange(struct ticket *t)
+{
+	struct ticket **at = bucket(t->exchange);
+
+	if (!t->exchange)
+		return;
+	while (*at != t)
+		at = &(*at)->by_exchange;
+	*at = t->by_exchange;
+	t->exchange = 0;
+}
+
+void ticket_answered(struct ticket *t)
+{
+	ticket_leave_exchange(t);
+}
+
+void ticket_close(struct ticket *t)
+{
+	OWNED_BY(THREAD_NET);
+	assert(!t->slot && !t->waiting);
+	ticket_leave_exchange(t);
+	if (t->session)
+		session_call_closed(gateway.sessions, t->session);
+	handle_drop(gateway.tickets, t->self);
+	free(t->request_id);
+	free(t);
+}
+
+struct ticket *ticket_of(const struct call *c)
+{
+	struct ticket *t = handle_get(gateway.tickets, c->ticket);
+
+	assert(t);
+	return t;
+}
+
+struct ticket *ticket_by_exchange(handle_t exchange)
+{
+	struct ticket *t = *bucket(exchange);
+
+	while (t && t->exchange != exchange)
+		t = t->by_exchange;
+	return t;
+}
+
+void ticket_bind_session(struct ticket *t, struct session *s)
+{
+	assert(!t->session);
+	t->session = s;
+	session_call_opened(s);
+}
+
+void ticket_cancel(struct ticket *t)
+{
+	struct call *c = t->waiting;
+
+	OWNED_BY(THREAD_NET);
+	if (t->cancelled)
+		return;
+	t->cancelled = true;
+	if (!c) {
+		snowflake_cancel(t->self);
+		return;
+	}
+	timer_stop(&c->timer);
+	queue_leave(&gateway.queue, t->account, c);
+	t->waiting = NULL;
+	c->cancelled = true;
+	c->step = STEP_settle;
+	call_run(c);
+}
+
+/* Cancelling may end a ticket, so the list is made first. */
+struct found { const struct session *session; struct slice request_id; const struct principal *principal;
+               handle_t *v; size_t n; };
+
+static void ticket_match(handle_t h, void *object, void *ctx)
+{
+	struct ticket *t = object;
+	struct found *f = ctx;
+
+	if (t->session != f->session || !t->account || !principal_equal(&t->account->principal, f->principal))
+		return;
+	if (f->request_id.data && !(t->request_id && slice_is(f->request_id, t->request_id)))
+		return;
+	f->v[f->n++] = h;
+}
+
+void tickets_cancel(const struct session *s, struct slice request_id, const struct principal *p)
+{
+	size_t most = handle_count(gateway.tickets);
+	struct found f = { s, request_id, p, xalloc((most + 1) * sizeof(handle_t)), 0 };
+
+	handle_each(gateway.tickets, ticket_match, &f);
+	for (size_t i = 0; i < f.n; i++) {
+		struct ticket *t = handle_get(gateway.tickets, f.v[i]);
+
+		if (t)
+			ticket_cancel(t);
+	}
+	free(f.v);
+}
+
+static void ticket_count_unanswered(handle_t h, void *object, void *ctx)
+{
+	(void)h;
+	*(size_t *)ctx += ((struct ticket *)object)->exchange != 0;
+}
+
+size_t tickets_unanswered(void)
+{
+	size_t n = 0;
+
+	handle_each(gateway.tickets, ticket_count_unanswered, &n);
+	return n;
+}

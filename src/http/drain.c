@@ -1,0 +1,69 @@
+/* The end, in order: no new connections, then what is left is woken and let go, then the daemons. */
+#include <string.h>
+#include <unistd.h>
+
+#include "server.h"
+#include "snowgate/handle.h"
+#include "snowgate/mail.h"
+
+/* MHD keeps the connections it has; the socket comes back to us, and closing it makes new clients fail fast. */
+void http_listen_off(struct http *h)
+{
+	OWNED_BY(THREAD_NET);
+	if (h->off)
+		return;
+	h->off = true;
+	(void)MHD_quiesce_daemon(h->open_door.daemon);
+	door_close(&h->open_door);
+}
+
+static void let_go(struct http *h)
+{
+	h->stopping = true;
+	for (struct peer *p = h->peers; p; p = p->next) {
+		p->gone = true;
+		if (p->handle)
+			handle_drop(h->exchanges, p->handle);
+		p->handle = 0;
+		peer_resume(p);
+	}
+}
+
+static void daemon_end(struct door *d)
+{
+	if (!d->daemon)
+		return;
+	(void)MHD_quiesce_daemon(d->daemon);
+	MHD_stop_daemon(d->daemon);
+	d->daemon = NULL;
+}
+
+static void close_fd(int fd)
+{
+	if (fd >= 0)
+		close(fd);
+}
+
+void http_end(struct http *h)
+{
+	daemon_end(&h->open_door);
+	daemon_end(&h->admin_door);
+	door_close(&h->open_door);
+	door_close(&h->admin_door);
+	timer_stop(&h->sweep);
+	mail_on_post(THREAD_NET, NULL, NULL);
+	close_fd(h->epoll_fd);
+	close_fd(h->mail_fd);
+	handle_table_free(h->exchanges);
+	free(h);
+}
+
+/* M14: MHD aborts where it is stopped over a suspended connection, so all are woken and run through their handler. */
+void http_stop(struct http *h)
+{
+	OWNED_BY(THREAD_NET);
+	http_listen_off(h);
+	let_go(h);
+	(void)MHD_run(h->open_door.daemon);
+	http_end(h);
+}

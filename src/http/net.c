@@ -1,0 +1,231 @@
+/* The loop of NET: one epoll set over both daemons, the mailbox and every client's departure; and its start. */
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+#include "server.h"
+#include "snowgate/handle.h"
+#include "snowgate/log.h"
+#include "snowgate/mail.h"
+#include "snowgate/metric.h"
+
+#define EVENTS_MAX 256
+#define IDLE_MS    1000
+#define SLOW_TURN  (20 * USEC_PER_MS)
+
+/* ---- the loop ---- */
+
+static int mhd_wait(const struct door *d, int ms)
+{
+	MHD_UNSIGNED_LONG_LONG wanted;
+
+	if (!d->daemon || MHD_get_timeout(d->daemon, &wanted) != MHD_YES || wanted >= (unsigned)ms)
+		return ms;
+	return (int)wanted;
+}
+
+/* M9, the nap rule: MHD can ask for a zero timeout without end while nothing happens. After four such turns, sleep. */
+static int wait_ms(const struct http *h)
+{
+	int ms = wheel_wait(h->wheel, clock_now(), IDLE_MS);
+
+	ms = mhd_wait(&h->open_door, ms);
+	ms = mhd_wait(&h->admin_door, ms);
+	if (ms == 0 && h->barren >= 4)
+		ms = h->barren < 64 ? 1 : 5;
+	return ms;
+}
+
+static void watch(struct http *h, const struct epoll_event *event)
+{
+	uint64_t posts;
+
+	if (event->data.ptr == &h->mail_fd)
+		(void)!read(h->mail_fd, &posts, sizeof(posts));
+	else if (event->data.ptr != &h->open_door && event->data.ptr != &h->admin_door)
+		peer_event(event->data.ptr, event->events);
+}
+
+static void note_turn(usec_t took, size_t mails, int events)
+{
+	if (took <= SLOW_TURN)
+		return;
+	metric_count(METRIC_slow_turns, NULL);
+	log_event(LOG_WARN, "slow_turn", log_text("thread", "net"), log_number("usec", took),
+		  log_number("mails", mails), log_number("events", events));
+}
+
+/* M15: the whole mailbox, then MHD once, because each batch of resumes walks MHD's list of suspended connections. Peers
+ * end inside MHD_run() only, so no event of this turn can name one that is gone. */
+static void turn(struct http *h)
+{
+	struct epoll_event events[EVENTS_MAX];
+	int ms = wait_ms(h);
+	int n = epoll_wait(h->epoll_fd, events, EVENTS_MAX, ms);
+	usec_t start = clock_now();
+	size_t mails;
+
+	h->barren = n > 0 || ms > 5 ? 0 : h->barren + 1;
+	for (int i = 0; i < n; i++)
+		watch(h, &events[i]);
+	mails = mail_deliver(THREAD_NET);
+	if (h->ending)
+		return;
+	wheel_run(h->wheel, clock_now());
+	(void)MHD_run(h->open_door.daemon);
+	if (h->admin_door.daemon)
+		(void)MHD_run(h->admin_door.daemon);
+	note_turn(clock_now() - start, mails, n);
+}
+
+void http_loop(struct http *h)
+{
+	OWNED_BY(THREAD_NET);
+	timer_set(h->wheel, &h->sweep, clock_now());
+	h->ending = false;
+	while (!h->ending)
+		turn(h);
+}
+
+void http_loop_end(struct http *h)
+{
+	OWNED_BY(THREAD_NET);
+	h->ending = true;
+}
+
+/* ---- the start ---- */
+
+static void wake(void *ctx)
+{
+	struct http *h = ctx;
+	uint64_t one = 1;
+
+	(void)!write(h->mail_fd, &one, sizeof(one));
+}
+
+/* MHD reports each client that left in the middle: worth a look when debugging, not otherwise (M17). */
+static void PRINTF_LIKE(2, 0) log_mhd(void *ctx, const char *format, va_list args)
+{
+	char text[256];
+	int n = vsnprintf(text, sizeof(text), format, args);
+
+	(void)ctx;
+	if (n > 0)
+		text[strcspn(text, "\n")] = '\0';
+	log_event(LOG_DEBUG, "http_library", log_text("text", n > 0 ? text : ""));
+}
+
+/* Paths are compared as they were sent: one spelling only, also for a proxy's rules. */
+static size_t keep_escapes(void *ctx, struct MHD_Connection *c, char *text)
+{
+	(void)ctx, (void)c;
+	return strlen(text);
+}
+
+static bool door_open(struct door *d, unsigned limit)
+{
+	unsigned idle = (unsigned)((d->http->conf->listen_idle_timeout + USEC_PER_S - 1) / USEC_PER_S);
+	struct epoll_event event = {.events = EPOLLIN, .data.ptr = d};
+
+	d->daemon = MHD_start_daemon(
+	    MHD_USE_EPOLL | MHD_ALLOW_SUSPEND_RESUME | MHD_USE_ERROR_LOG, 0, NULL, NULL,
+	    d->admin ? admin_request : server_request, d, MHD_OPTION_EXTERNAL_LOGGER, log_mhd, NULL,
+	    MHD_OPTION_LISTEN_SOCKET, d->listen_fd, MHD_OPTION_CONNECTION_LIMIT, limit, MHD_OPTION_CONNECTION_TIMEOUT,
+	    idle, MHD_OPTION_CONNECTION_MEMORY_LIMIT, CONNECTION_MEMORY, MHD_OPTION_STRICT_FOR_CLIENT, 1,
+	    MHD_OPTION_SIGPIPE_HANDLED_BY_APP, 1, MHD_OPTION_NOTIFY_CONNECTION, peer_connection, d,
+	    MHD_OPTION_NOTIFY_COMPLETED, server_completed, d, MHD_OPTION_URI_LOG_CALLBACK, server_target, d,
+	    MHD_OPTION_UNESCAPE_CALLBACK, keep_escapes, NULL, MHD_OPTION_END);
+	return d->daemon && epoll_ctl(d->http->epoll_fd, EPOLL_CTL_ADD,
+				      MHD_get_daemon_info(d->daemon, MHD_DAEMON_INFO_EPOLL_FD)->epoll_fd, &event) == 0;
+}
+
+static struct http *http_new(const struct conf *conf, const struct http_ops *ops, struct wheel *wheel)
+{
+	struct http *h = xalloc(sizeof(*h));
+	struct epoll_event event = {.events = EPOLLIN, .data.ptr = &h->mail_fd};
+
+	h->conf = conf;
+	h->ops = *ops;
+	h->wheel = wheel;
+	h->site = site_of(conf->listen_address);
+	h->sweep.fire = peers_sweep;
+	h->open_door = (struct door){.http = h, .listen_fd = -1, .port = -1};
+	h->admin_door = (struct door){.http = h, .listen_fd = -1, .port = -1, .admin = true};
+	h->exchanges = handle_table_new(connection_limit(conf));
+	h->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
+	h->mail_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
+	if (h->epoll_fd < 0 || h->mail_fd < 0 || epoll_ctl(h->epoll_fd, EPOLL_CTL_ADD, h->mail_fd, &event) != 0)
+		abort(); /* no descriptors left at the very start */
+	mail_on_post(THREAD_NET, wake, h);
+	return h;
+}
+
+static bool doors_open(struct http *h, char *why, size_t why_size)
+{
+	const struct conf *conf = h->conf;
+	bool admin = conf->admin_address && conf->admin_address[0];
+
+	if (!limit_files(conf, why, why_size) ||
+	    !door_bind(&h->open_door, conf->listen_address, (int)conf->listen_port, "listen", why, why_size) ||
+	    (admin && !door_bind(&h->admin_door, conf->admin_address, (int)conf->admin_port, "admin", why, why_size)))
+		return false;
+	if (door_open(&h->open_door, connection_limit(conf)) &&
+	    (!admin || door_open(&h->admin_door, ADMIN_CONNECTIONS)))
+		return true;
+	snprintf(why, why_size, "libmicrohttpd %s does not start: %s", MHD_get_version(), strerror(errno));
+	return false;
+}
+
+struct http *http_start(const struct conf *conf, const struct http_ops *ops, struct wheel *wheel, char *why,
+			size_t why_size)
+{
+	struct http *h = http_new(conf, ops, wheel);
+	struct log_field line[] = {log_text("address", conf->listen_address), log_number("port", 0),
+				   log_text("path", conf->listen_path), log_number("admin_port", 0)};
+
+	(void)signal(SIGPIPE, SIG_IGN);
+	if (!doors_open(h, why, why_size)) {
+		http_end(h);
+		return NULL;
+	}
+	line[1].number = h->open_door.port;
+	line[3].number = h->admin_door.port;
+	log_fields(LOG_INFO, "listening", h->admin_door.daemon ? 4 : 3, line);
+	return h;
+}
+
+int http_port(const struct http *h)
+{
+	return h->open_door.port;
+}
+
+int http_admin_port(const struct http *h)
+{
+	return h->admin_door.port;
+}
+
+size_t http_open(const struct http *h)
+{
+	return h->taken_n;
+}
+
+void http_configure(struct http *h, const struct conf *conf)
+{
+	OWNED_BY(THREAD_NET);
+	h->conf = conf;
+}
+
+bool http_uses(const struct http *h, const struct conf *conf)
+{
+	if (h->conf == conf)
+		return true;
+	for (const struct peer *p = h->peers; p; p = p->next) {
+		if (p->rq && p->rq->conf == conf)
+			return true;
+	}
+	return false;
+}

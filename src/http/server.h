@@ -1,0 +1,122 @@
+/* server.h
+ *
+ * What the files of src/http share: the endpoint, its two doors (public and admin), and one struct peer per TCP
+ * connection, which carries at most one exchange at a time. owner: NET, all of it.
+ *
+ * Life of an exchange, by the peer's phase:
+ *
+ *   HEAD ──► BODY ──► TAKEN ──► REPLY ──► IDLE ──► HEAD (first byte of the next request)
+ *     │        │     (parked                ▲
+ *     │        │    at most once)           │
+ *     └────────┴────► DRAIN ──► REPLY ──────┘
+ */
+#ifndef SNOWGATE_HTTP_SERVER_H
+#define SNOWGATE_HTTP_SERVER_H
+
+#include <microhttpd.h>
+
+#include "snowgate/http.h"
+#include "access.h"
+#include "hygiene.h"
+
+#define DRAIN_BYTES       ((size_t)8 << 20) /* of a refused request, read and thrown away */
+#define DRAIN_TIME        (2 * USEC_PER_S)
+#define REPLY_TIME        (300 * USEC_PER_S) /* for a client to take an answer, however slowly */
+#define OVER_CAP_TIME     (2 * USEC_PER_S)   /* for a surplus connection to send its head */
+#define BODIES_MAX        ((size_t)64 << 20) /* request bodies of the process, all together */
+#define CONNECTION_MEMORY ((size_t)16 << 10) /* M11: head tokens up to 8 KiB */
+#define REQUEST_ARENA     ((size_t)32 << 20) /* a call's memory; a head takes under 64 KiB of it */
+#define ADMIN_CONNECTIONS 64u
+
+enum phase { PHASE_HEAD, PHASE_IDLE, PHASE_BODY, PHASE_DRAIN, PHASE_TAKEN, PHASE_REPLY };
+
+struct door {
+	struct http *http;
+	bool admin;
+	struct MHD_Daemon *daemon;
+	int listen_fd;  /* -1: none, or MHD's */
+	int port;       /* 0 for a Unix socket, -1 when closed */
+	char path[108]; /* of the Unix socket that is ours to remove; "" */
+};
+
+#define PEER_MAGIC 0x70656572u
+struct peer {
+	uint32_t magic;
+	struct door *door;
+	struct MHD_Connection *connection;
+	struct peer *next, **prev;
+	int fd;
+	char address[64], local[64]; /* "unix" and "" on a Unix socket */
+	bool over;                   /* above listen.max_connections: gets 503 */
+	bool gone;                   /* the other end has closed, at least its sending half */
+	enum phase phase;
+	usec_t since; /* of the phase */
+
+	/* The exchange; exchange_end() clears all below. */
+	size_t target_n; /* raw length of the request target */
+	const char *target_fault;
+	struct request *rq;            /* until it is given to the gateway */
+	handle_t handle;               /* while it waits for its answer */
+	bool taken, parked;            /* given to the gateway; suspended */
+	bool is_head;                  /* the method is HEAD */
+	struct MHD_Response *response; /* decided, not queued yet */
+	int status;
+	bool close; /* the answer ends the connection */
+	char id[20];
+	char *origin;              /* allowed and to be named in the answer; NULL */
+	size_t discarded, charged; /* bytes thrown away; bytes counted in http.bodies */
+};
+
+struct http {
+	const struct conf *conf;
+	struct http_ops ops;
+	struct wheel *wheel;
+	struct site site;
+	int epoll_fd, mail_fd;
+	struct door open_door, admin_door;
+	struct handle_table *exchanges; /* handle -> peer, while unanswered */
+	struct peer *peers;
+	size_t peers_n; /* of the public door */
+	size_t taken_n, bodies;
+	struct timer sweep;
+	unsigned barren; /* turns in a row that MHD wanted and nothing happened in */
+	bool off, ending, stopping, was_ready;
+};
+
+/* listen.c: a listening socket by address; false with *why. `key` is "listen" or "admin", for the text. */
+bool door_bind(struct door *d, const char *address, int port, const char *key, char *why, size_t why_size) MUST_USE;
+void door_close(struct door *d);
+/* Raises the soft limit of open files; false with *why when the hard one is too low. */
+bool limit_files(const struct conf *conf, char *why, size_t why_size) MUST_USE;
+unsigned connection_limit(const struct conf *conf); /* MHD's own, above ours */
+
+/* peer.c */
+void peer_connection(void *door, struct MHD_Connection *c, void **context, enum MHD_ConnectionNotificationCode code);
+struct peer *peer_of(struct MHD_Connection *c);
+void peer_event(struct peer *p, uint32_t events);
+void peer_phase(struct peer *p, enum phase phase);
+void peer_resume(struct peer *p);
+void peers_sweep(struct timer *sweep);
+
+/* answer.c */
+void peer_answer(struct peer *p, struct answer *a); /* decides the answer; empties *a */
+enum MHD_Result peer_respond(struct peer *p);       /* queues what was decided */
+void peer_respond_raw(struct peer *p);              /* past MHD: the bare status, when no callback will come */
+void count_status(int status);
+
+/* head.c */
+void head_collect(struct head *head, struct peer *p, const char *target, const char *method, const char *version);
+void head_to_request(const struct head *head, const struct peer *p, const char *method, struct request *rq);
+
+/* drain.c: frees everything; no connection may be suspended */
+void http_end(struct http *h);
+
+/* server.c, admin.c: MHD's callbacks */
+enum MHD_Result server_request(void *door, struct MHD_Connection *c, const char *target, const char *method,
+			       const char *version, const char *data, size_t *n, void **context);
+enum MHD_Result admin_request(void *door, struct MHD_Connection *c, const char *target, const char *method,
+			      const char *version, const char *data, size_t *n, void **context);
+void *server_target(void *door, const char *target, struct MHD_Connection *c);
+void server_completed(void *door, struct MHD_Connection *c, void **context, enum MHD_RequestTerminationCode code);
+
+#endif

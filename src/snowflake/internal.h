@@ -1,0 +1,80 @@
+/* internal.h
+ *
+ * What the files of this folder share: the record of a call that is under way, and the module around it.
+ * owner of everything here: SNOWFLAKE.
+ */
+#ifndef SNOWGATE_SNOWFLAKE_INTERNAL_H
+#define SNOWGATE_SNOWFLAKE_INTERNAL_H
+
+#include "snowgate/metric.h"
+#include "snowgate/snowflake.h"
+
+#define JOB_MAGIC    0x4a4f4221u
+#define CANCEL_TRIES 3
+
+/* A call between sign and shape. It stays in the table while STORE or WORKER have the call, so that a cancel finds it.
+ */
+struct job {
+	uint32_t magic;
+	struct call *call; /* NULL while the call is on another thread */
+	handle_t ticket;
+	struct job *next, **prev; /* the bucket's list */
+	struct wire_request request;
+	bool sending;   /* the wire has the request */
+	bool cancelled; /* nobody wants the call any longer */
+	bool early;     /* its exchange was answered before the statement's end */
+	bool renewed;   /* the token was renewed because of the request at hand */
+	bool perhaps;   /* a request was sent that may have been executed */
+	bool overdue;   /* beyond what Snowflake itself grants the statement */
+	int cancel_tries;
+	usec_t not_before; /* nothing is sent before this time */
+	usec_t backoff;    /* the last one */
+	size_t held;       /* bytes of results counted for it */
+};
+
+/* What an answer means. */
+enum meaning {
+	MEANS_RESULT, /* a body with rows */
+	MEANS_RUNNING,
+	MEANS_FAILED,    /* final */
+	MEANS_CANCELLED, /* the statement was */
+	MEANS_AUTH,      /* the token is refused */
+	MEANS_BUSY,      /* nothing was done; later */
+	MEANS_TRANSIENT  /* network, 5xx, rubbish: worth another try */
+};
+struct reading {
+	enum meaning meaning;
+	enum err err; /* where no further try is made */
+	bool perhaps; /* the request may have been executed */
+	char handle[64];
+	const char *code, *sqlstate, *message; /* in the call's arena, or static */
+};
+/* Reads j->request's answer and counts failures. The texts say what to do. */
+void answer_read(struct job *j, struct reading *r);
+
+/* ---- module.c ---- */
+struct snowflake {
+	const struct snowflake_ops *ops;
+	struct wire *wire;
+	struct wheel *wheel;
+};
+extern struct snowflake snowflake;
+/* The call's record, made on its first visit. Says whether a cancel has come meanwhile (job->cancelled). */
+struct job *job_enter(struct call *c);
+/* The call goes to another thread but is still under way. */
+void job_away(struct job *j);
+void job_free(struct job *j);
+struct job *job_find(handle_t ticket);
+/* Copies a statement handle; false, and nothing copied, for text that cannot stand in a path. */
+bool handle_copy(char out[64], const char *text);
+/* Random in [low, high]. */
+usec_t random_between(usec_t low, usec_t high);
+
+/* ---- cancel.c ---- */
+/* A cancel that came before its call; forgotten with the asking. */
+bool cancel_take(handle_t ticket);
+void cancel_forget_all(void);
+/* statement.c: the call of a job that is here is no longer wanted. */
+void statement_cancelled(struct job *j);
+
+#endif

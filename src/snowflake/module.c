@@ -1,0 +1,133 @@
+/* The module's state: calls under way by ticket, bytes of results held, and the simulator's way in. */
+#include "internal.h"
+
+#include "snowgate/crypt.h"
+
+#include <stdatomic.h>
+#include <string.h>
+
+enum { JOB_BUCKETS = 1024 };
+
+struct snowflake snowflake;           /* owner: SNOWFLAKE */
+static struct job *jobs[JOB_BUCKETS]; /* owner: SNOWFLAKE */
+static size_t results_held;           /* owner: SNOWFLAKE */
+static _Atomic size_t jobs_n;         /* written by SNOWFLAKE, read by the stop order */
+
+static struct job **bucket_of(handle_t ticket)
+{
+	return &jobs[(ticket ^ ticket >> 32) % JOB_BUCKETS];
+}
+
+struct job *job_find(handle_t ticket)
+{
+	struct job *j = *bucket_of(ticket);
+
+	while (j && j->ticket != ticket)
+		j = j->next;
+	return j;
+}
+
+static struct job *job_new(struct call *c)
+{
+	struct job *j = xalloc(sizeof *j), **bucket = bucket_of(c->ticket);
+
+	j->magic = JOB_MAGIC;
+	j->ticket = c->ticket;
+	j->request.body = buf_with_ceiling(8 << 20);
+	j->next = *bucket;
+	j->prev = bucket;
+	if (j->next)
+		j->next->prev = &j->next;
+	*bucket = j;
+	atomic_fetch_add_explicit(&jobs_n, 1, memory_order_relaxed);
+	j->cancelled = c->ticket && cancel_take(c->ticket);
+	return j;
+}
+
+struct job *job_enter(struct call *c)
+{
+	struct statement *s = call_statement(c);
+
+	OWNED_BY(THREAD_SNOWFLAKE);
+	assert(s);
+	if (!s->job)
+		s->job = job_new(c);
+	CHECK(s->job, JOB_MAGIC);
+	s->job->call = c;
+	s->job->cancelled |= c->cancelled;
+	c->cancelled = s->job->cancelled;
+	return s->job;
+}
+
+void job_away(struct job *j)
+{
+	assert(!j->sending);
+	timer_stop(&j->call->timer);
+	j->call = NULL;
+}
+
+void job_free(struct job *j)
+{
+	CHECK(j, JOB_MAGIC);
+	assert(!j->sending);
+	timer_stop(&j->call->timer);
+	*j->prev = j->next;
+	if (j->next)
+		j->next->prev = j->prev;
+	atomic_fetch_sub_explicit(&jobs_n, 1, memory_order_relaxed);
+	results_give(j->held + j->request.held);
+	buf_free(&j->request.body);
+	buf_free(&j->request.answer);
+	j->magic = 0;
+	free(j);
+}
+
+size_t snowflake_busy(void)
+{
+	return atomic_load_explicit(&jobs_n, memory_order_relaxed);
+}
+
+bool handle_copy(char out[64], const char *text)
+{
+	size_t n = text ? strspn(text, "0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ-_") : 0;
+
+	if (!n || n > 63 || text[n])
+		return false;
+	memcpy(out, text, n + 1);
+	return true;
+}
+
+bool results_take(size_t n)
+{
+	if (n > RESULTS_CEILING - results_held)
+		return false;
+	results_held += n;
+	return true;
+}
+
+void results_give(size_t n)
+{
+	assert(n <= results_held);
+	results_held -= n;
+}
+
+usec_t random_between(usec_t low, usec_t high)
+{
+	uint64_t r;
+
+	crypt_random(&r, sizeof r);
+	return low >= high ? low : low + (usec_t)(r % (uint64_t)(high - low + 1));
+}
+
+void snowflake_open(const struct conf *conf UNUSED, const struct snowflake_ops *ops, struct wire *wire,
+		    struct wheel *wheel)
+{
+	snowflake = (struct snowflake){ops, wire, wheel};
+}
+
+void snowflake_close(void)
+{
+	cancel_forget_all();
+	token_forget_all();
+	snowflake = (struct snowflake){NULL, NULL, NULL};
+}

@@ -1,0 +1,11 @@
+# Writes OUT: the tool definitions, one C string each, and the table that src/tools/registry.c reads.
+file(WRITE ${OUT} "/* generated */\n#include <stddef.h>\nextern const char *const tool_definitions[];\n")
+set(n 0)
+foreach(file ${FILES})
+	file(READ ${file} hex HEX)
+	string(REGEX REPLACE "([0-9a-f][0-9a-f])" "0x\\1," bytes "${hex}")
+	file(APPEND ${OUT} "static const char definition_${n}[] = {\n${bytes}0};\n")
+	string(APPEND table "\tdefinition_${n},\n")
+	math(EXPR n "${n} + 1")
+endforeach()
+file(APPEND ${OUT} "const char *const tool_definitions[] = {\n${table}\tNULL,\n};\n")

@@ -1,0 +1,90 @@
+/* Errors a model can act on: what happened, in which context, what to do next; machine-readable members in _meta. */
+#include "tools_internal.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+static void meta_set(struct call *c, enum err err, const char *code, const char *sqlstate, const char *handle)
+{
+	const struct err_info *info = err_info(err);
+	json_t *meta = json_pack("{s:{s:s, s:s?, s:s?, s:b}}", "snowgate/error", "code", code ? code : info->name, "sqlState",
+	                         sqlstate, "statementHandle", handle && *handle ? handle : NULL, "retryable",
+	                         info->retryable);
+
+	c->answer.meta = arena_attach(c->arena, meta, json_release) ? meta : NULL;
+}
+
+void tool_error(struct call *c, enum err err, const char *code, const char *sqlstate, const char *format, ...)
+{
+	va_list args;
+
+	buf_clear(&c->answer.text);
+	buf_clear(&c->answer.structured);
+	va_start(args, format);
+	buf_addv(&c->answer.text, format, args);
+	va_end(args);
+	c->answer.is_error = true;
+	meta_set(c, err, code, sqlstate, NULL);
+}
+
+static void context_add(struct buf *b, const struct context *x)
+{
+	buf_addf(b, "role %s, warehouse %s", x->role ? x->role : "(default)", x->warehouse ? x->warehouse : "(default)");
+	if (x->database)
+		buf_addf(b, ", %s%s%s", x->database, x->schema ? "." : "", x->schema ? x->schema : "");
+}
+
+/* The next step, by Snowflake's code (snowflake-rest.md A.6) or by ours. */
+static const char *advice_of(const struct failure *f)
+{
+	static const struct { const char *code, *advice; } by_code[] = {
+		{ "000606", "Name a warehouse: argument `warehouse`, or set_context." },
+		{ "000904", "Check the column names with describe_object." },
+		{ "001003", "Correct the syntax and send the statement again." },
+		{ "002003", "Check the name with list_objects; names in quotes are case-sensitive; a role may lack the grant." },
+		{ "002043", "Check the name with list_objects; a role may lack the grant." },
+		{ "003001", "This role may not do that; use another role or ask for the grant." },
+		{ "090105", "Set a database: argument `database`, set_context, or write DATABASE.SCHEMA.NAME." },
+		{ "391918", "list_objects with kind `database` shows what there is." },
+		{ "391920", "list_objects with kind `warehouse` shows what there is." },
+		{ "000604", "The statement was cancelled." },
+		{ "000630", "Narrow the query, or give it more time with timeout_seconds." },
+	};
+
+	for (size_t i = 0; f->code && i < ARRAY_LEN(by_code); i++)
+		if (strcmp(by_code[i].code, f->code) == 0)
+			return by_code[i].advice;
+	switch (f->err) {
+	case ERR_UPSTREAM:
+	case ERR_UPSTREAM_BUSY:
+	case ERR_UPSTREAM_ANSWER:
+		return "Nothing is wrong with the statement; try again in a moment.";
+	case ERR_TIMEOUT:
+		return "Narrow the query, or give it more time with timeout_seconds.";
+	case ERR_OUTCOME_UNKNOWN:
+		return "Look whether its effect is there before you send it again.";
+	default:
+		return NULL;
+	}
+}
+
+void tool_statement_error(struct call *c, const struct statement *s)
+{
+	const struct failure *f = &s->failure;
+	enum err err = f->err != ERR_OK ? f->err : s->state == STATEMENT_CANCELLED ? ERR_CANCELLED : ERR_UPSTREAM;
+	const char *advice = advice_of(f), *handle = statement_handle_text(c, s);
+	struct buf *b = &c->answer.text;
+
+	buf_clear(b);
+	buf_clear(&c->answer.structured);
+	if (f->code)
+		buf_addf(b, "%s: ", f->code);
+	buf_adds(b, f->message && *f->message ? f->message : err_info(err)->text);
+	buf_adds(b, "\nContext: ");
+	context_add(b, &s->context);
+	if (advice)
+		buf_addf(b, ".\n%s", advice);
+	c->answer.is_error = true;
+	meta_set(c, err, f->code, f->sqlstate, handle);
+}

@@ -1,0 +1,222 @@
+/* execute_query, get_result, cancel_query: a statement of the client's own, and what becomes of it. */
+#include "tools_internal.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+/* ---- the guard's word ---- */
+
+static int refused(struct call *c, const struct guard_verdict *v)
+{
+	struct buf text = buf_with_ceiling(2048);
+
+	buf_adds(&text, v->reason);
+	if (v->line)
+		buf_addf(&text, " (line %d, column %d)", v->line, v->column);
+	if (v->advice)
+		buf_addf(&text, " %s", v->advice);
+	tool_error(c, ERR_GUARD, NULL, NULL, "%s", buf_text(&text));
+	buf_free(&text);
+	return ERR_GUARD;
+}
+
+/* ---- USE and ALTER SESSION: they change our session, confirmed by Snowflake ---- */
+
+static void effect_use(struct context *x, const struct guard_verdict *v)
+{
+	switch (v->use) {
+	case USE_DATABASE:
+		x->database = v->use_name;
+		x->schema = NULL;
+		break;
+	case USE_SCHEMA:
+		x->database = v->use_database ? v->use_database : x->database;
+		x->schema = v->use_name;
+		break;
+	case USE_WAREHOUSE:
+		x->warehouse = v->use_name;
+		break;
+	case USE_ROLE:
+		x->role = v->use_name;
+		break;
+	}
+}
+
+static bool effect_parameters(struct call *c, struct context *x, const struct guard_verdict *v)
+{
+	json_t *parameters = x->parameters ? json_deep_copy(x->parameters) : json_object();
+
+	for (size_t i = 0; i < v->parameters_n; i++) {
+		if (v->parameters[i].value)
+			json_object_set_new(parameters, v->parameters[i].name, json_string(v->parameters[i].value));
+		else
+			json_object_del(parameters, v->parameters[i].name);
+	}
+	x->parameters = parameters;
+	return arena_attach(c->arena, parameters, json_release);
+}
+
+static int plan_effect(struct call *c, const struct guard_verdict *v)
+{
+	struct context x = c->context;
+	const char *why;
+
+	if (!*c->session_id) {
+		tool_error(c, ERR_SESSION, NULL, NULL,
+		           "USE and ALTER SESSION need a session: call set_context, it returns one; then pass its `session`");
+		return ERR_SESSION;
+	}
+	if (v->effect == EFFECT_USE)
+		effect_use(&x, v);
+	else if (!effect_parameters(c, &x, v))
+		return ERR_NOMEM;
+	if (policy_check(c->arena, c->request->policy, &x, &why) != ERR_OK) {
+		tool_error(c, ERR_POLICY, NULL, NULL, "%s", why);
+		return ERR_POLICY;
+	}
+	c->change.wanted = true;
+	c->change.context = x;
+	return plan_probe(c, &x);
+}
+
+void confirm_execute_query(struct call *c)
+{
+	probe_read(c, &c->plan[0], &c->change.context);
+}
+
+static void answer_effect(struct call *c)
+{
+	json_t *context = context_json(&c->change.context);
+
+	buf_adds(&c->answer.text, "The session's context is now ");
+	json_write(&c->answer.text, context);
+	buf_adds(&c->answer.text, ".");
+	json_decref(context);
+}
+
+/* ---- the statement ---- */
+
+static bool bind_value(struct call *c, struct statement *s, const json_t *value)
+{
+	char text[64];
+
+	if (json_is_integer(value)) {
+		snprintf(text, sizeof text, "%" JSON_INTEGER_FORMAT, json_integer_value(value));
+		return statement_bind(c, s, "FIXED", text);
+	}
+	if (json_is_real(value)) {
+		snprintf(text, sizeof text, "%.17g", json_real_value(value));
+		return statement_bind(c, s, "REAL", text);
+	}
+	if (json_is_boolean(value))
+		return statement_bind(c, s, "BOOLEAN", json_is_true(value) ? "true" : "false");
+	return statement_bind(c, s, "TEXT", json_string_value(value));
+}
+
+static bool bind_all(struct call *c, struct statement *s)
+{
+	const json_t *values = json_object_get(c->arguments, "bindings");
+	const json_t *value;
+	size_t i;
+
+	json_array_foreach(values, i, value)
+		if (!bind_value(c, s, value)) {
+			tool_error(c, ERR_NOMEM, NULL, NULL, "bindings: too large");
+			return false;
+		}
+	return true;
+}
+
+static int plan_statement(struct call *c, const char *sql, const struct guard_verdict *v)
+{
+	struct context x;
+	struct statement *s;
+	int rc = arguments_context(c, &x);
+
+	if (rc != ERR_OK)
+		return rc;
+	if (json_bool_of(c->arguments, "dry_run", false))
+		sql = arena_printf(c->arena, "EXPLAIN USING TEXT %s", sql);
+	s = plan_add(c, STATEMENT_RUN, sql, &x);
+	if (!s || !bind_all(c, s))
+		return ERR_NOMEM;
+	c->class = v->class;
+	s->write = (v->class & (CLASS_DML | CLASS_DDL | CLASS_DCL)) && !json_bool_of(c->arguments, "dry_run", false);
+	s->timeout_s = json_int_of(c->arguments, "timeout_seconds", s->timeout_s);
+	return ERR_OK;
+}
+
+int plan_execute_query(struct call *c)
+{
+	const char *sql = json_text_of(c->arguments, "query");
+	struct guard_verdict v;
+
+	arguments_window(c, (size_t)c->request->conf->results_default_rows);
+	if (guard_check(c->arena, slice_of(sql), c->request->policy->statements, &v) != ERR_OK) {
+		tool_error(c, ERR_NOMEM, NULL, NULL, "query: too large");
+		return ERR_NOMEM;
+	}
+	if (!v.allowed)
+		return refused(c, &v);
+	if (v.effect != EFFECT_NONE) {
+		int rc = require_connection(c);
+
+		return rc == ERR_OK ? plan_effect(c, &v) : rc;
+	}
+	return plan_statement(c, sql, &v);
+}
+
+void answer_execute_query(struct call *c)
+{
+	if (c->change.wanted)
+		answer_effect(c);
+	else
+		answer_rows(c);
+}
+
+/* ---- get_result, cancel_query ---- */
+
+int plan_get_result(struct call *c)
+{
+	char query_id[64];
+	struct statement *s;
+	int rc;
+
+	arguments_window(c, (size_t)c->request->conf->results_default_rows);
+	rc = argument_handle(c, query_id);
+	if (rc != ERR_OK)
+		return rc;
+	s = plan_add(c, STATEMENT_ATTACH, NULL, &c->context);
+	if (!s)
+		return ERR_NOMEM;
+	memcpy(s->handle, query_id, sizeof query_id);
+	return ERR_OK;
+}
+
+int plan_cancel_query(struct call *c)
+{
+	char query_id[64];
+	struct statement *s;
+	int rc = argument_handle(c, query_id);
+
+	if (rc != ERR_OK)
+		return rc;
+	s = plan_add(c, STATEMENT_CANCEL, NULL, &c->context);
+	if (!s)
+		return ERR_NOMEM;
+	memcpy(s->handle, query_id, sizeof query_id);
+	return ERR_OK;
+}
+
+void answer_cancel_query(struct call *c)
+{
+	const struct statement *s = &c->plan[0];
+
+	if (s->state == STATEMENT_CANCELLED)
+		buf_addf(&c->answer.text, "Cancelled statement %s.", s->handle);
+	else if (s->state == STATEMENT_SUCCEEDED)
+		buf_addf(&c->answer.text, "Statement %s had already ended; get_result has its outcome.", s->handle);
+	else
+		tool_statement_error(c, s);
+}

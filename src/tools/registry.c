@@ -1,0 +1,235 @@
+/* The table of tools: definitions built in as JSON, bound to their functions, cut to a policy when listed. */
+#include "tools_internal.h"
+
+#include <stdio.h>
+#include <string.h>
+
+extern const char *const tool_definitions[];                    /* made by embed.cmake from defs/ */
+
+static struct tool tools[] = {
+	{ .name = "execute_query", .toolsets = TOOLSET_CORE | TOOLSET_CLASSIC, .plan = plan_execute_query,
+	  .confirm = confirm_execute_query, .answer = answer_execute_query },
+	{ .name = "get_result", .toolsets = TOOLSET_CORE, .plan = plan_get_result, .answer = answer_rows },
+	{ .name = "cancel_query", .toolsets = TOOLSET_CORE, .plan = plan_cancel_query, .answer = answer_cancel_query },
+	{ .name = "list_objects", .toolsets = TOOLSET_CORE, .plan = plan_list_objects, .answer = answer_list_objects },
+	{ .name = "describe_object", .toolsets = TOOLSET_CORE, .plan = plan_describe_object,
+	  .answer = answer_describe_object },
+	{ .name = "set_context", .toolsets = TOOLSET_CORE, .plan = plan_set_context, .confirm = confirm_set_context,
+	  .answer = answer_set_context, .on_net = true },
+	{ .name = "list_databases", .toolsets = TOOLSET_CLASSIC, .plan = plan_list_databases,
+	  .answer = answer_list_databases },
+	{ .name = "list_views", .toolsets = TOOLSET_CLASSIC, .plan = plan_list_views, .answer = answer_list_views },
+	{ .name = "describe_view", .toolsets = TOOLSET_CLASSIC, .plan = plan_describe_view, .answer = answer_describe_view },
+	{ .name = "query_view", .toolsets = TOOLSET_CLASSIC, .plan = plan_query_view, .answer = answer_rows },
+};
+
+static struct tool *tool_named(const char *name)
+{
+	for (size_t i = 0; name && i < ARRAY_LEN(tools); i++)
+		if (strcmp(tools[i].name, name) == 0)
+			return &tools[i];
+	return NULL;
+}
+
+static void definition_broken(const char *text, const char *why)
+{
+	fprintf(stderr, "broken tool definition: %s: %.60s\n", why, text);
+	abort();
+}
+
+void tools_load(void)
+{
+	for (const char *const *text = tool_definitions; *text; text++) {
+		char why[160] = "", *end = why + sizeof why;
+		const char *keyword = NULL;
+		struct tool *tool;
+		json_t *definition;
+
+		if (json_parse(slice_of(*text), JSON_DEPTH_MAX, &definition, why, (size_t)(end - why)) != JSON_OK)
+			definition_broken(*text, why);
+		tool = tool_named(json_text_of(definition, "name"));
+		if (!tool || tool->definition)
+			definition_broken(*text, "no such tool, or twice");
+		if (!schema_usable(json_object_get(definition, "inputSchema"), &keyword))
+			definition_broken(*text, keyword);
+		tool->definition = definition;
+	}
+	for (size_t i = 0; i < ARRAY_LEN(tools); i++)
+		if (!tools[i].definition)
+			definition_broken(tools[i].name, "missing");
+}
+
+void tools_free(void)
+{
+	for (size_t i = 0; i < ARRAY_LEN(tools); i++) {
+		json_decref(tools[i].definition);
+		tools[i].definition = NULL;
+	}
+}
+
+const struct tool *tool_find(const struct policy *policy, const char *name)
+{
+	const struct tool *tool = tool_named(name);
+
+	return tool && (tool->toolsets & (policy->toolsets | TOOLSET_CLASSIC)) ? tool : NULL;
+}
+
+/* ---- a definition cut to a policy ---- */
+
+static const char *const class_names[] = { "read", "metadata", "dml", "ddl", "dcl" };
+
+static void names_of_classes(struct buf *b, unsigned classes)
+{
+	for (size_t i = 0, n = 0; i < ARRAY_LEN(class_names); i++)
+		if (classes & 1u << i)
+			buf_addf(b, "%s%s", n++ ? ", " : "", class_names[i]);
+}
+
+static void names_of_roles(struct buf *b, const struct policy *p)
+{
+	for (size_t i = 0; i < p->roles.n; i++)
+		buf_addf(b, "%s%s", i ? ", " : "", p->roles.v[i]);
+}
+
+/* What stands for a placeholder in a description. */
+static void placeholder(struct buf *b, struct slice name, const struct conf *conf, const struct policy *p, bool has_session)
+{
+	if (slice_is(name, "default_rows"))
+		buf_addf(b, "%lld", (long long)conf->results_default_rows);
+	else if (slice_is(name, "max_rows"))
+		buf_addf(b, "%lld", (long long)conf->results_max_rows);
+	else if (slice_is(name, "statements"))
+		names_of_classes(b, p->statements);
+	else if (slice_is(name, "roles"))
+		names_of_roles(b, p);
+	else if (slice_is(name, "session_note") && has_session)
+		buf_adds(b, "USE and ALTER SESSION SET change the session.");
+	else if (slice_is(name, "session_note"))
+		buf_adds(b, "USE and ALTER SESSION need a session: call set_context, then pass its `session`.");
+}
+
+static json_t *filled(const char *text, const struct conf *conf, const struct policy *p, bool has_session)
+{
+	struct buf b = buf_with_ceiling(8192);
+	json_t *out;
+
+	while (*text) {
+		size_t plain = strcspn(text, "{");
+		const char *end = strchr(text + plain, '}');
+
+		buf_add(&b, text, plain);
+		text += plain;
+		if (!end)
+			break;
+		placeholder(&b, (struct slice){ text + 1, (size_t)(end - text - 1) }, conf, p, has_session);
+		text = end + 1;
+	}
+	buf_adds(&b, text);
+	out = json_string(buf_text(&b));
+	buf_free(&b);
+	return out;
+}
+
+static void fill_description(json_t *object, const struct conf *conf, const struct policy *p, bool has_session)
+{
+	const char *text = json_text_of(object, "description");
+
+	if (text)
+		json_object_set_new(object, "description", filled(text, conf, p, has_session));
+}
+
+static void property_drop(json_t *schema, const char *name)
+{
+	json_t *required = json_object_get(schema, "required");
+
+	json_object_del(json_object_get(schema, "properties"), name);
+	for (size_t i = 0; i < json_array_size(required); i++)
+		if (strcmp(json_string_value(json_array_get(required, i)), name) == 0)
+			json_array_remove(required, i--);
+	if (required && json_array_size(required) == 0)
+		json_object_del(schema, "required");
+}
+
+/* What the policy fixes is no argument. */
+static void schema_cut(json_t *schema, const struct policy *p, bool has_session)
+{
+	if (has_session)
+		property_drop(schema, "session");
+	if (p->roles.n <= 1)
+		property_drop(schema, "role");
+	if (p->warehouse)
+		property_drop(schema, "warehouse");
+	if (p->databases.n == 1)
+		property_drop(schema, "database");
+}
+
+static json_t *definition_cut(const struct conf *conf, const struct policy *p, const struct tool *tool, bool has_session)
+{
+	const unsigned harmless = CLASS_READ | CLASS_METADATA;
+	json_t *definition = json_deep_copy(tool->definition), *property;
+	json_t *schema = json_object_get(definition, "inputSchema");
+	const char *name;
+
+	schema_cut(schema, p, has_session);
+	fill_description(definition, conf, p, has_session);
+	json_object_foreach(json_object_get(schema, "properties"), name, property)
+		fill_description(property, conf, p, has_session);
+	if (tool->plan == plan_execute_query && (p->statements & ~harmless)) {
+		json_t *annotations = json_object_get(definition, "annotations");
+
+		json_object_set_new(annotations, "readOnlyHint", json_false());
+		json_object_set_new(annotations, "destructiveHint", json_true());
+	}
+	return definition;
+}
+
+json_t *tools_listed(const struct conf *conf, const struct policy *policy, bool has_session)
+{
+	json_t *list = json_array();
+
+	for (size_t i = 0; i < ARRAY_LEN(tools); i++)
+		if (tools[i].toolsets & policy->toolsets)
+			json_array_append_new(list, definition_cut(conf, policy, &tools[i], has_session));
+	return list;
+}
+
+json_t *tool_schema(const struct conf *conf, const struct policy *policy, const struct tool *tool, bool has_session)
+{
+	json_t *schema = json_deep_copy(json_object_get(tool->definition, "inputSchema"));
+
+	(void)conf;
+	schema_cut(schema, policy, has_session);
+	return schema;
+}
+
+/* ---- instructions ---- */
+
+#define INSTRUCTIONS_MAX 1536
+
+bool tools_instructions(struct buf *b, const struct conf *conf, const struct policy *p)
+{
+	struct buf text = buf_with_ceiling(8192);
+	bool added;
+
+	buf_addf(&text, "Snowflake%s%s through snowgate. ", p->connection ? " account " : "",
+	         p->connection ? p->connection->account ? p->connection->account : p->connection->host : "");
+	if (p->connection && p->connection->role && p->roles.n == 0)
+		buf_addf(&text, "Role: %s. ", p->connection->role);
+	else if (p->roles.n) {
+		buf_adds(&text, "Roles: ");
+		names_of_roles(&text, p);
+		buf_adds(&text, ". ");
+	}
+	for (size_t i = 0; i < p->databases.n; i++)
+		buf_addf(&text, "%s%s%s", i ? ", " : "Databases: ", p->databases.v[i], i + 1 == p->databases.n ? ". " : "");
+	buf_adds(&text, "Allowed statements: ");
+	names_of_classes(&text, p->statements);
+	buf_addf(&text, ". Work in this order: list_objects, describe_object, execute_query. Answers hold %lld rows unless "
+	         "limit says more; the first line of an answer tells what was cut and how to get the rest with get_result. "
+	         "A statement that runs longer than you wait is answered `running` with a handle: get_result waits for it, "
+	         "cancel_query ends it. set_context sets database, schema, warehouse and role for later calls.",
+	         (long long)conf->results_default_rows);
+	added = buf_add(b, buf_text(&text), text.n < INSTRUCTIONS_MAX ? text.n : INSTRUCTIONS_MAX);
+	buf_free(&text);
+	return added;
+}

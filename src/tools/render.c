@@ -1,0 +1,177 @@
+/* Rows as an answer: one CSV block with a first line for the reader, or the JSON contract; what was cut is always said. */
+#include "tools_internal.h"
+
+#include <string.h>
+
+/* What the reader must know beside the rows. */
+struct shown {
+	const struct statement *s;
+	struct rows_writer w;
+	const char *handle;
+	size_t next;                    /* first row not shown; 0: nothing is left */
+	const char *cut;                /* "limit", "bytes"; NULL: not cut */
+	int64_t elapsed_ms;
+};
+
+static void shown_context(struct buf *b, const struct context *x)
+{
+	if (x->role || x->warehouse)
+		buf_addf(b, "; %s@%s", x->role ? x->role : "default", x->warehouse ? x->warehouse : "default");
+	if (x->database)
+		buf_addf(b, " %s%s%s", x->database, x->schema ? "." : "", x->schema ? x->schema : "");
+}
+
+static void rows_walk(struct call *c, struct shown *v, enum rows_format format, struct buf *out)
+{
+	const struct statement *s = v->s;
+	size_t end = c->offset + c->budget.rows;
+
+	rows_begin(&v->w, format, s->columns, s->columns_n, c->budget, out);
+	for (size_t i = 0; i < s->pages_n && !v->w.cut; i++) {
+		const struct page *page = &s->pages[i];
+
+		for (size_t k = 0; k < json_array_size(page->rows) && !v->w.cut; k++) {
+			size_t row = page->first + k;
+
+			if (row >= c->offset && row < end)
+				rows_add(&v->w, json_array_get(page->rows, k));
+		}
+	}
+	v->next = c->offset + v->w.rows;
+	if (v->next >= s->total_rows)
+		v->next = 0;
+	else
+		v->cut = v->w.cut == CUT_BYTES || v->w.rows < c->budget.rows ? "size" : "limit";
+}
+
+static void shown_init(struct call *c, struct shown *v, const struct statement *s)
+{
+	*v = (struct shown){ .s = s, .handle = statement_handle_text(c, s) };
+	v->elapsed_ms = (clock_now() - c->born) / USEC_PER_MS;
+}
+
+/* ---- csv ---- */
+
+static void head_line(struct call *c, const struct shown *v)
+{
+	struct buf *b = &c->answer.text;
+
+	if (c->offset || v->next)
+		buf_addf(b, "%zu of %zu rows", v->w.rows, v->s->total_rows);
+	else
+		buf_addf(b, "%zu row%s", v->w.rows, v->w.rows == 1 ? "" : "s");
+	if (c->offset)
+		buf_addf(b, " from row %zu", c->offset);
+	if (v->next)
+		buf_addf(b, ", cut at %s; next: get_result(\"%s\", offset=%zu)", v->cut, v->handle, v->next);
+	if (v->w.cells_cut)
+		buf_addf(b, "; %zu long value%s cut", v->w.cells_cut, v->w.cells_cut == 1 ? "" : "s");
+	shown_context(b, &v->s->context);
+	buf_addf(b, "; %lld.%lld s\n", (long long)(v->elapsed_ms / 1000), (long long)(v->elapsed_ms % 1000 / 100));
+}
+
+static void answer_csv(struct call *c, const struct statement *s)
+{
+	struct buf rows = buf_with_ceiling(c->budget.bytes + (256 << 10));
+	struct shown v;
+
+	shown_init(c, &v, s);
+	rows_walk(c, &v, ROWS_CSV, &rows);
+	head_line(c, &v);
+	buf_add(&c->answer.text, buf_text(&rows), rows.n);
+	buf_free(&rows);
+}
+
+/* ---- json ---- */
+
+static void context_write(struct buf *b, const struct context *x)
+{
+	json_t *context = context_json(x);
+
+	json_write(b, context);
+	json_decref(context);
+}
+
+static void text_member(struct buf *b, const char *name, const char *text)
+{
+	buf_addf(b, ",\"%s\":", name);
+	json_write_string(b, text, strlen(text));
+}
+
+static void answer_json(struct call *c, const struct statement *s)
+{
+	struct buf *b = &c->answer.structured;
+	struct shown v;
+
+	shown_init(c, &v, s);
+	buf_adds(b, "{\"columns\":");
+	columns_write(b, s->columns, s->columns_n);
+	buf_adds(b, ",\"rows\":[");
+	rows_walk(c, &v, ROWS_JSON, b);
+	buf_addf(b, "],\"rowCount\":%zu,\"totalRows\":%zu,\"truncated\":%s", v.w.rows, s->total_rows,
+	         v.next ? "true" : "false");
+	if (v.next)
+		buf_addf(b, ",\"nextOffset\":%zu", v.next);
+	text_member(b, "statementHandle", v.handle);
+	text_member(b, "queryId", s->handle);
+	buf_adds(b, ",\"status\":\"complete\",\"context\":");
+	context_write(b, &s->context);
+	buf_addf(b, ",\"elapsedMs\":%lld}", (long long)v.elapsed_ms);
+	buf_add(&c->answer.text, buf_text(b), b->n);
+}
+
+/* ---- not at its end ---- */
+
+static void answer_running(struct call *c, const struct statement *s)
+{
+	const char *handle = statement_handle_text(c, s);
+	int64_t ms = (clock_now() - c->born) / USEC_PER_MS;
+	struct buf *b = &c->answer.structured;
+
+	if (c->format == ROWS_JSON) {
+		buf_adds(b, "{\"status\":\"running\"");
+		text_member(b, "statementHandle", handle);
+		text_member(b, "queryId", s->handle);
+		buf_adds(b, ",\"context\":");
+		context_write(b, &s->context);
+		buf_addf(b, ",\"elapsedMs\":%lld}", (long long)ms);
+		buf_add(&c->answer.text, buf_text(b), b->n);
+		return;
+	}
+	buf_addf(&c->answer.text,
+	         "running: the statement has not ended after %lld s. Wait for it with get_result(\"%s\"), or end it with "
+	         "cancel_query(\"%s\").",
+	         (long long)(ms / 1000), handle, handle);
+}
+
+static void meta_query_id(struct call *c, const struct statement *s)
+{
+	json_t *meta = json_pack("{s:s}", "snowgate/queryId", s->handle);
+
+	if (*s->handle && arena_attach(c->arena, meta, json_release))
+		c->answer.meta = meta;
+	else if (!*s->handle)
+		json_decref(meta);
+}
+
+void answer_rows(struct call *c)
+{
+	const struct statement *s = &c->plan[c->plan_n - 1];
+
+	if (c->answer.running || s->state == STATEMENT_RUNNING || s->state == STATEMENT_SENT) {
+		answer_running(c, s);
+		meta_query_id(c, s);
+		return;
+	}
+	if (s->state != STATEMENT_SUCCEEDED) {
+		tool_statement_error(c, s);
+		return;
+	}
+	if (c->format == ROWS_JSON)
+		answer_json(c, s);
+	else
+		answer_csv(c, s);
+	meta_query_id(c, s);
+	if (buf_failed(&c->answer.text) || buf_failed(&c->answer.structured))
+		tool_error(c, ERR_NOMEM, NULL, NULL, "the rows do not fit into one answer; ask for fewer with `limit`");
+}

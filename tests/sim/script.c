@@ -1,0 +1,305 @@
+/* Plays Snowflake from a list of lines, under a virtual clock. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+#include <cmocka.h>
+
+#include "../unit/snowflake/test_key.h"
+#include "script.h"
+#include "snowgate/tools.h"
+
+enum { SEEN_MAX = 16, HOME_MAX = 16, CANCELS_MAX = 8 };
+
+/* An answer on its way. */
+struct pending {
+	struct timer timer;
+	struct wire_request *request;
+	const struct script_line *line;
+};
+struct seen {
+	char *text[SEEN_MAX];
+	size_t n;
+};
+struct cancel_at {
+	struct timer timer;
+	handle_t ticket;
+};
+
+static struct {
+	const struct script_line *lines;
+	size_t n, at;
+	struct wheel *wheel;
+	usec_t opened;
+	struct conf conf;
+	struct policy policy;
+	struct connection connection;
+	struct call *home[HOME_MAX];
+	size_t calls, home_n, early, stored, cancels_n;
+	handle_t cancel_in_store;
+	struct cancel_at cancels[CANCELS_MAX];
+	struct seen tokens, request_ids;
+} script;
+
+static void see(struct seen *seen, const char *text, size_t n)
+{
+	for (size_t i = 0; i < seen->n; i++)
+		if (strlen(seen->text[i]) == n && !memcmp(seen->text[i], text, n))
+			return;
+	assert_true(seen->n < SEEN_MAX);
+	seen->text[seen->n++] = xstrndup(text, n);
+}
+
+static void forget(struct seen *seen)
+{
+	while (seen->n)
+		free(seen->text[--seen->n]);
+}
+
+static bool holds(const struct wire_request *rq, const char *text)
+{
+	return strstr(rq->path, text) || strstr(buf_text(&rq->body), text);
+}
+
+/* Each request names a UUID. */
+static void see_request_id(const struct wire_request *rq)
+{
+	const char *id = strstr(rq->path, "requestId=");
+
+	assert_non_null(id);
+	id += strlen("requestId=");
+	assert_int_equal(strspn(id, "0123456789abcdef-"), 36);
+	see(&script.request_ids, id, 36);
+}
+
+static void answer(struct timer *t)
+{
+	struct pending *p = container_of(t, struct pending, timer);
+	struct wire_request *rq = p->request;
+
+	rq->result = p->line->status ? WIRE_ANSWERED : p->line->result;
+	rq->status = p->line->status;
+	rq->retry_after_s = p->line->retry_after_s ? p->line->retry_after_s : -1;
+	if (p->line->answer && p->line->status)
+		buf_adds(&rq->answer, p->line->answer);
+	snprintf(rq->error, sizeof rq->error, "scripted");
+	rq->transfer = NULL;
+	free(p);
+	rq->done(rq);
+}
+
+static void script_send(struct wire *w, struct wire_request *rq)
+{
+	struct pending *p = xalloc(sizeof *p);
+
+	(void)w;
+	if (script.at >= script.n)
+		fail_msg("one request too many: %s", rq->path);
+	p->line = &script.lines[script.at++];
+	if (rq->op != p->line->op || (p->line->with && !holds(rq, p->line->with)) ||
+	    (p->line->without && holds(rq, p->line->without)))
+		fail_msg("line %zu: unexpected request %d %s %s", script.at, (int)rq->op, rq->path,
+			 buf_text(&rq->body));
+	see_request_id(rq);
+	see(&script.tokens, rq->bearer, strlen(rq->bearer));
+	assert_string_equal(rq->token_type, "KEYPAIR_JWT");
+	assert_int_equal(rq->post, rq->op == WIRE_SUBMIT || rq->op == WIRE_CANCEL);
+	p->request = rq;
+	p->timer.fire = answer;
+	rq->transfer = p;
+	timer_set(script.wheel, &p->timer, clock_now() + (p->line->takes ? p->line->takes : 10 * USEC_PER_MS));
+}
+
+static void script_abort(struct wire *w, struct wire_request *rq)
+{
+	struct pending *p = rq->transfer;
+
+	(void)w;
+	assert_non_null(p);
+	timer_stop(&p->timer);
+	rq->transfer = NULL;
+	free(p);
+}
+
+/* ---- the other threads ---- */
+
+static void deliver(struct mail *m)
+{
+	struct call *c = container_of(m, struct call, mail);
+
+	if (thread_self() == THREAD_NET) {
+		assert_int_equal(c->step, STEP_settle);
+		assert_true(script.home_n < HOME_MAX);
+		script.home[script.home_n++] = c;
+		return;
+	}
+	if (thread_self() == THREAD_STORE) {
+		assert_int_equal(c->step, STEP_handle);
+		script.stored++;
+		snowflake_cancel(script.cancel_in_store);
+		c->step = STEP_poll;
+	}
+	call_run(c);
+}
+
+static void shape(struct call *c)
+{
+	assert_null(call_statement(c)->job);
+}
+
+static void early(struct call *c)
+{
+	assert_int_equal(call_statement(c)->state, STATEMENT_RUNNING);
+	assert_true(call_statement(c)->handle[0]);
+	assert_true(c->exchange);
+	script.early++;
+}
+
+static bool deliver_all(void)
+{
+	static const enum thread threads[] = {THREAD_SNOWFLAKE, THREAD_WORKER, THREAD_STORE, THREAD_NET};
+	size_t n = 0;
+
+	for (size_t i = 0; i < ARRAY_LEN(threads); i++) {
+		thread_play(threads[i]);
+		n += mail_deliver(threads[i]);
+	}
+	thread_play(THREAD_SNOWFLAKE);
+	return n > 0;
+}
+
+size_t script_run(void)
+{
+	for (;;) {
+		while (deliver_all())
+			;
+		usec_t next = wheel_next(script.wheel);
+		if (next == INT64_MAX)
+			return script.home_n;
+		if (next > clock_now())
+			clock_advance(next - clock_now());
+		(void)wheel_run(script.wheel, clock_now());
+	}
+}
+
+/* ---- what tests ask for ---- */
+
+void script_open(const struct script_line *lines, size_t n)
+{
+	static const struct snowflake_ops ops = {.answer_early = early};
+	static struct wire wire = {.send = script_send, .abort = script_abort};
+
+	clock_set_virtual(1000 * USEC_PER_S, 1700000000 * USEC_PER_S);
+	memset(&script, 0, sizeof script);
+	script.lines = lines;
+	script.n = n;
+	script.opened = clock_now();
+	script.wheel = wheel_new();
+	script.conf = (struct conf){.snowflake_connect_timeout = 10 * USEC_PER_S,
+				    .snowflake_request_timeout = 60 * USEC_PER_S,
+				    .snowflake_statement_timeout = 300 * USEC_PER_S,
+				    .snowflake_retries = 4,
+				    .snowflake_query_tag = "snowgate",
+				    .snowflake_submit = SUBMIT_ASYNC,
+				    .listen_max_body = 1 << 20};
+	script.connection = (struct connection){.name = "test",
+						.account = "acme",
+						.user = "gate",
+						.host = "acme.example",
+						.protocol = "https",
+						.port = 443,
+						.auth = CONNECTION_KEY_PAIR,
+						.private_key_raw = test_private_key};
+	script.policy.connection = &script.connection;
+	thread_play(THREAD_SNOWFLAKE);
+	snowflake_open(&script.conf, &ops, &wire, script.wheel);
+}
+
+void script_close(void)
+{
+	assert_int_equal(script.at, script.n);
+	assert_int_equal(snowflake_busy(), 0);
+	assert_int_equal(script.home_n, script.calls);
+	/* what was counted was given back */
+	assert_true(results_take(RESULTS_CEILING));
+	results_give(RESULTS_CEILING);
+	while (script.home_n)
+		call_free(script.home[--script.home_n]);
+	snowflake_close();
+	wheel_free(script.wheel);
+	forget(&script.tokens);
+	forget(&script.request_ids);
+	thread_play(THREAD_MAIN);
+}
+
+struct conf *script_conf(void)
+{
+	return &script.conf;
+}
+
+struct call *script_call(const char *sql)
+{
+	static const struct tool tool = {.name = "test", .answer = shape};
+	struct request *rq = request_new(&script.conf, 1 << 20);
+	struct call *c;
+
+	rq->policy = &script.policy;
+	snprintf(rq->principal.subject, sizeof rq->principal.subject, "alice");
+	c = call_new(4711, rq);
+	c->mail.deliver = deliver;
+	c->tool = &tool;
+	c->ticket = ++script.calls;
+	c->step = STEP_sign;
+	c->plan_n = 1;
+	c->plan[0] = (struct statement){.sql = sql, .timeout_s = 300, .rows = 100};
+	return c;
+}
+
+void script_start(struct call *c)
+{
+	call_run(c);
+}
+
+static void cancel_fires(struct timer *t)
+{
+	snowflake_cancel(container_of(t, struct cancel_at, timer)->ticket);
+}
+
+void script_cancel_at(handle_t ticket, usec_t after)
+{
+	struct cancel_at *at = &script.cancels[script.cancels_n++];
+
+	assert_true(script.cancels_n <= CANCELS_MAX);
+	*at = (struct cancel_at){.timer = {.fire = cancel_fires}, .ticket = ticket};
+	timer_set(script.wheel, &at->timer, clock_now() + after);
+}
+
+usec_t script_elapsed(void)
+{
+	return clock_now() - script.opened;
+}
+
+void script_cancel_in_store(handle_t ticket)
+{
+	script.cancel_in_store = ticket;
+}
+
+size_t script_early(void)
+{
+	return script.early;
+}
+
+size_t script_stored(void)
+{
+	return script.stored;
+}
+
+size_t script_tokens(void)
+{
+	return script.tokens.n;
+}
+
+size_t script_request_ids(void)
+{
+	return script.request_ids.n;
+}

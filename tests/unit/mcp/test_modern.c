@@ -1,0 +1,239 @@
+/* The modern ladder, step by step and in its order; header values; results of 2026-07-28. */
+#include "mcp_test.h"
+
+#define V                    "\"io.modelcontextprotocol/protocolVersion\":"
+#define CAPS                 "\"io.modelcontextprotocol/clientCapabilities\":{}"
+#define META(version)        "\"_meta\":{" V "\"" version "\"," CAPS "}"
+#define BODY(method, params) "{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"" method "\",\"params\":{" params "}}"
+#define CALL(name)           BODY("tools/call", "\"name\":\"" name "\"," META("2026-07-28"))
+#define NOW                  "2026-07-28"
+
+struct step {
+	const char *body, *version, *method, *name;
+	int err;
+};
+
+static void check_step(const struct step *s)
+{
+	struct arena *a = arena_new(ARENA_CEILING);
+	struct mcp_headers h = {.protocol_version = s->version, .method = s->method, .name = s->name};
+	struct era_verdict v;
+	struct mcp_fault fault;
+	struct rpc rpc;
+
+	assert_int_equal(rpc_read(a, slice_of(s->body), &rpc, &fault), ERR_OK);
+	int err = era_classify(a, &rpc, &h, &v, &fault);
+	if (err != s->err)
+		fail_msg("%s\nwith %s, %s, %s: got %s", s->body, s->version, s->method, s->name,
+			 err_info((enum err)err)->name);
+	arena_free(a);
+}
+
+static void test_ladder(void **state)
+{
+	static const struct step steps[] = {
+	    {BODY("tools/list", META(NOW)), NOW, "tools/list", NULL, ERR_OK},
+	    /* 2: keys and their types, before any header is looked at */
+	    {BODY("tools/list", "\"_meta\":{" V "5," CAPS "}"), "x", NULL, NULL, ERR_MISSING_META},
+	    {BODY("tools/list", "\"_meta\":{" V "null," CAPS "}"), NOW, NULL, NULL, ERR_MISSING_META},
+	    {BODY("tools/list", "\"_meta\":{" V "\"v999\"}"), NOW, NULL, NULL, ERR_MISSING_META},
+	    {BODY("tools/list", "\"_meta\":{" V "\"2026-07-28\",\"io.modelcontextprotocol/clientCapabilities\":[]}"),
+	     NOW, "tools/list", NULL, ERR_MISSING_META},
+	    {BODY("tools/list", "\"_meta\":{" V "\"2026-07-28\"," CAPS ",\"io.modelcontextprotocol/clientInfo\":1}"),
+	     NOW, "tools/list", NULL, ERR_MISSING_META},
+	    {BODY("tools/list", "\"_meta\":{" V "\"2026-07-28\"," CAPS
+				",\"io.modelcontextprotocol/clientInfo\":{\"name\":\"c\",\"version\":\"1\"}}"),
+	     NOW, "tools/list", NULL, ERR_OK},
+	    /* 3 before 4: the header disagrees with an unsupported claim */
+	    {BODY("tools/list", META("v999")), NOW, "tools/list", NULL, ERR_HEADER_MISMATCH},
+	    {BODY("tools/list", META(NOW)), "v999", "tools/list", NULL, ERR_HEADER_MISMATCH},
+	    {BODY("tools/list", META("2025-11-25")), NOW, "tools/list", NULL, ERR_HEADER_MISMATCH},
+	    /* 4 before 5 */
+	    {BODY("tools/list", META("v999")), "v999", NULL, NULL, ERR_VERSION},
+	    {BODY("tools/list", META("v999")), NULL, NULL, NULL, ERR_VERSION},
+	    {BODY("tools/list", META("2025-11-25")), "2025-11-25", "tools/list", NULL, ERR_VERSION},
+	    /* 5: missing or different; values are case-sensitive */
+	    {BODY("tools/list", META(NOW)), NULL, "tools/list", NULL, ERR_HEADER_MISMATCH},
+	    {BODY("tools/list", META(NOW)), NOW, NULL, NULL, ERR_HEADER_MISMATCH},
+	    {BODY("tools/list", META(NOW)), NOW, "tools/call", NULL, ERR_HEADER_MISMATCH},
+	    {BODY("tools/list", META(NOW)), NOW, "TOOLS/LIST", NULL, ERR_HEADER_MISMATCH},
+	    {BODY("no/such", META(NOW)), NOW, NULL, NULL, ERR_HEADER_MISMATCH},
+	    {BODY("no/such", META(NOW)), NOW, "no/such", NULL, ERR_OK},
+	    {CALL("t"), NOW, "tools/call", NULL, ERR_HEADER_MISMATCH},
+	    {CALL("t"), NOW, "tools/call", "u", ERR_HEADER_MISMATCH},
+	    {CALL("t"), NOW, "tools/call", "T", ERR_HEADER_MISMATCH},
+	    {CALL("t"), NOW, "tools/call", "t", ERR_OK},
+	    {BODY("prompts/get", "\"name\":\"p\"," META(NOW)), NOW, "prompts/get", "q", ERR_HEADER_MISMATCH},
+	    {BODY("prompts/get", "\"name\":\"p\"," META(NOW)), NOW, "prompts/get", "p", ERR_OK},
+	    {BODY("resources/read", "\"uri\":\"a://b%20c\"," META(NOW)), NOW, "resources/read", NULL,
+	     ERR_HEADER_MISMATCH},
+	    {BODY("resources/read", "\"uri\":\"a://b%20c\"," META(NOW)), NOW, "resources/read", "a://b c",
+	     ERR_HEADER_MISMATCH},
+	    {BODY("resources/read", "\"uri\":\"a://b%20c\"," META(NOW)), NOW, "resources/read", "a://b%20c", ERR_OK},
+	    /* other methods have no Mcp-Name; a body without name is a matter of its parameters */
+	    {BODY("tools/list", META(NOW)), NOW, "tools/list", "whatever", ERR_OK},
+	    {BODY("tools/call", META(NOW)), NOW, "tools/call", NULL, ERR_OK},
+	    {BODY("tools/call", META(NOW)), NOW, "tools/call", "t", ERR_HEADER_MISMATCH},
+	    {BODY("tools/call", "\"name\":5," META(NOW)), NOW, "tools/call", "5", ERR_HEADER_MISMATCH},
+	};
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(steps); i++)
+		check_step(&steps[i]);
+}
+
+static void test_base64_names(void **state)
+{
+	static const struct step steps[] = {
+	    {CALL("Hello"), NOW, "tools/call", "=?base64?SGVsbG8=?=", ERR_OK},
+	    {CALL("h\xc3\xa9"), NOW, "tools/call", "=?base64?aMOp?=", ERR_OK},
+	    {CALL(""), NOW, "tools/call",
+	     "=?base64?"
+	     "?=",
+	     ERR_OK},
+	    {CALL("Hello"), NOW, "tools/call", "=?base64?SGVsbG9=?=", ERR_HEADER_MISMATCH},    /* trailing bits */
+	    {CALL("Hello"), NOW, "tools/call", "=?base64?SGVsbG8?=", ERR_HEADER_MISMATCH},     /* no padding */
+	    {CALL("Hello"), NOW, "tools/call", "=?base64?SGVs!!!bG8=?=", ERR_HEADER_MISMATCH}, /* alphabet */
+	    {CALL("Hello"), NOW, "tools/call", "=?base64?SGVsbG8= ?=", ERR_HEADER_MISMATCH},
+	    {CALL("Hello"), NOW, "tools/call", "=?base64?aGVsbG8=?=", ERR_HEADER_MISMATCH}, /* hello */
+	    {CALL("x"), NOW, "tools/call", "=?base64?/w==?=", ERR_HEADER_MISMATCH},         /* no UTF-8 */
+	    /* without the exact prefix or suffix it is a literal */
+	    {CALL("Hello"), NOW, "tools/call", "=?BASE64?SGVsbG8=?=", ERR_HEADER_MISMATCH},
+	    {CALL("=?BASE64?SGVsbG8=?="), NOW, "tools/call", "=?BASE64?SGVsbG8=?=", ERR_OK},
+	    {CALL("=?base64?SGVsbG8="), NOW, "tools/call", "=?base64?SGVsbG8=", ERR_OK},
+	    {CALL("SGVsbG8=?="), NOW, "tools/call", "SGVsbG8=?=", ERR_OK},
+	    {CALL("=?base64?="), NOW, "tools/call", "=?base64?=", ERR_OK},
+	    {CALL("=?base64?SGVsbG8=?="), NOW, "tools/call", "=?base64?SGVsbG8=?=", ERR_HEADER_MISMATCH},
+	    /* bytes beyond ASCII never travel bare */
+	    {CALL("h\xc3\xa9"), NOW, "tools/call", "h\xc3\xa9", ERR_HEADER_MISMATCH},
+	};
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(steps); i++)
+		check_step(&steps[i]);
+}
+
+#define SCHEMA                                                                                                         \
+	"{\"type\":\"object\",\"properties\":{\"w\":{\"type\":\"string\",\"x-mcp-header\":\"Warehouse\"},"             \
+	"\"n\":{\"type\":\"integer\",\"x-mcp-header\":\"Count\"},"                                                     \
+	"\"b\":{\"type\":\"boolean\",\"x-mcp-header\":\"Flag\"},"                                                      \
+	"\"o\":{\"type\":\"object\",\"properties\":{\"r\":{\"type\":\"string\",\"x-mcp-header\":\"Region\"}}},"        \
+	"\"plain\":{\"type\":\"string\"}}}"
+
+static void test_params(void **state)
+{
+	static const struct {
+		const char *arguments, *name, *value;
+		int err;
+	} rows[] = {
+	    {"{}", NULL, NULL, ERR_OK},
+	    {NULL, NULL, NULL, ERR_OK},
+	    {NULL, "Warehouse", "X", ERR_OK},
+	    {"{\"w\":null}", NULL, NULL, ERR_OK},
+	    {"{\"w\":null}", "Warehouse", "X", ERR_OK},
+	    {"{\"plain\":\"p\"}", "Plain", "q", ERR_OK},
+	    {"{\"plain\":\"p\"}", "Unheard-Of", "q", ERR_OK},
+	    {"{\"w\":\"WH\"}", "Warehouse", "WH", ERR_OK},
+	    {"{\"w\":\"WH\"}", "wAREHOUSE", "WH", ERR_OK},
+	    {"{\"w\":\"WH\"}", "Warehouse", "wh", ERR_HEADER_MISMATCH},
+	    {"{\"w\":\"WH\"}", NULL, NULL, ERR_HEADER_MISMATCH},
+	    {"{\"w\":\"WH\"}", "Region", "WH", ERR_HEADER_MISMATCH},
+	    {"{\"w\":\"\"}", "Warehouse", "", ERR_OK},
+	    {"{\"w\":\"Hello\"}", "Warehouse", "=?base64?SGVsbG8=?=", ERR_OK},
+	    {"{\"w\":\"Hello\"}", "Warehouse", "=?base64?SGVsbG8?=", ERR_HEADER_MISMATCH},
+	    {"{\"w\":\"Hello\"}", "Warehouse", "=?base64?SGVs!!!bG8=?=", ERR_HEADER_MISMATCH},
+	    {"{\"n\":42}", "Count", "42", ERR_OK},
+	    {"{\"n\":42}", "Count", "42.0", ERR_OK},
+	    {"{\"n\":42}", "Count", "4.2e1", ERR_OK},
+	    {"{\"n\":42.0}", "Count", "42", ERR_OK},
+	    {"{\"n\":-1}", "Count", "-1", ERR_OK},
+	    {"{\"n\":42}", "Count", "43", ERR_HEADER_MISMATCH},
+	    {"{\"n\":42}", "Count", "42.5", ERR_HEADER_MISMATCH},
+	    {"{\"n\":42}", "Count", "\"42\"", ERR_HEADER_MISMATCH},
+	    {"{\"n\":42}", "Count", "42 x", ERR_HEADER_MISMATCH},
+	    {"{\"n\":42}", "Count", "", ERR_HEADER_MISMATCH},
+	    {"{\"n\":42}", "Count", "1e300", ERR_HEADER_MISMATCH},
+	    {"{\"n\":9007199254740993}", "Count", "9007199254740993", ERR_OK},
+	    {"{\"n\":9007199254740993}", "Count", "9007199254740992", ERR_HEADER_MISMATCH},
+	    {"{\"n\":9007199254740993}", "Count", "9007199254740992.0", ERR_HEADER_MISMATCH},
+	    {"{\"b\":true}", "Flag", "true", ERR_OK},
+	    {"{\"b\":false}", "Flag", "false", ERR_OK},
+	    {"{\"b\":true}", "Flag", "TRUE", ERR_HEADER_MISMATCH},
+	    {"{\"b\":true}", "Flag", "false", ERR_HEADER_MISMATCH},
+	    {"{\"b\":true}", "Flag", "1", ERR_HEADER_MISMATCH},
+	    {"{\"o\":{\"r\":\"eu\"}}", "Region", "eu", ERR_OK},
+	    {"{\"o\":{\"r\":\"eu\"}}", "Region", "us", ERR_HEADER_MISMATCH},
+	    {"{\"o\":{\"r\":\"eu\"}}", NULL, NULL, ERR_HEADER_MISMATCH},
+	    {"{\"o\":{}}", NULL, NULL, ERR_OK},
+	    {"{\"o\":\"x\"}", NULL, NULL, ERR_OK},
+	    /* what no header can say is left to the argument check */
+	    {"{\"w\":[1]}", NULL, NULL, ERR_OK},
+	    {"{\"n\":\"ten\"}", "Count", "ten", ERR_OK},
+	};
+	struct arena *a = arena_new(ARENA_CEILING);
+	json_t *schema = json_from(SCHEMA);
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		json_t *arguments = rows[i].arguments ? json_from(rows[i].arguments) : NULL;
+		struct mcp_param params[] = {{"Other", "x"}, {rows[i].name, rows[i].value}};
+		struct mcp_headers h = {.params_n = rows[i].name ? 2 : 1, .params = params};
+		struct mcp_fault fault;
+		int err = modern_check_params(a, schema, arguments, &h, &fault);
+		if (err != rows[i].err)
+			fail_msg("%s with %s: %s", rows[i].arguments, rows[i].value, err_info((enum err)err)->name);
+		json_decref(arguments);
+	}
+	json_decref(schema);
+	arena_free(a);
+}
+
+#define SERVER                                                                                                         \
+	"\"_meta\":{\"io.modelcontextprotocol/"                                                                        \
+	"serverInfo\":{\"name\":\"snowgate\",\"title\":\"snowgate\",\"version\":\"" SNOWGATE_VERSION "\"}"
+
+static void test_results(void **state)
+{
+	struct buf b = buf_with_ceiling(OUT_CEILING);
+	json_t *tools =
+	    json_from("[{\"name\":\"t\",\"title\":\"T\",\"description\":\"d\",\"inputSchema\":{\"$schema\":\"x\"},"
+		      "\"outputSchema\":{},\"icons\":[],\"execution\":{},\"annotations\":{}}]");
+	json_t *meta = json_from("{\"snowgate/error\":{\"code\":\"1\"}}");
+	struct tool_result r = {SLICE("hi \"you\""), SLICE("{\"a\":1}"), true, meta};
+	(void)state;
+	assert_true(discover_write(&b, "be \"kind\"", 60000));
+	assert_json(buf_text(&b),
+		    "{\"resultType\":\"complete\",\"supportedVersions\":[\"2026-07-28\"],\"capabilities\":{\"tools\":"
+		    "{}},\"instructions\":\"be \\\"kind\\\"\",\"ttlMs\":60000,\"cacheScope\":\"private\"," SERVER "}}");
+	buf_clear(&b);
+	assert_true(discover_write(&b, NULL, -5));
+	assert_json(buf_text(&b),
+		    "{\"resultType\":\"complete\",\"supportedVersions\":[\"2026-07-28\"],\"capabilities\":{\"tools\":"
+		    "{}},\"ttlMs\":0,\"cacheScope\":\"private\"," SERVER "}}");
+	buf_clear(&b);
+	assert_true(tools_list_write(&b, REVISION_2026_07_28, tools, 1000));
+	assert_json(buf_text(&b),
+		    "{\"resultType\":\"complete\",\"tools\":[{\"name\":\"t\",\"title\":\"T\",\"description\":\"d\","
+		    "\"inputSchema\":{\"$schema\":\"x\"},\"outputSchema\":{},\"icons\":[],\"annotations\":{}}],"
+		    "\"ttlMs\":1000,\"cacheScope\":\"private\"," SERVER "}}");
+	buf_clear(&b);
+	assert_true(tool_result_write(&b, REVISION_2026_07_28, &r));
+	assert_json(buf_text(&b),
+		    "{\"resultType\":\"complete\",\"content\":[{\"type\":\"text\",\"text\":\"hi \\\"you\\\"\"}],"
+		    "\"structuredContent\":{\"a\":1},\"isError\":true," SERVER
+		    ",\"snowgate/error\":{\"code\":\"1\"}}}");
+	buf_clear(&b);
+	assert_true(empty_result_write(&b, REVISION_2026_07_28));
+	assert_json(buf_text(&b), "{\"resultType\":\"complete\"," SERVER "}}");
+	json_decref(tools);
+	json_decref(meta);
+	buf_free(&b);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+	    cmocka_unit_test(test_ladder),
+	    cmocka_unit_test(test_base64_names),
+	    cmocka_unit_test(test_params),
+	    cmocka_unit_test(test_results),
+	};
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
