@@ -140,6 +140,7 @@ struct call {
 		bool put, forget;       /* the session's record; or its end */
 		bool operation;         /* the write of the plan */
 		char handle[SESSION_HANDLE_SIZE];
+		char ended[SESSION_ID_SIZE];    /* a session that had to make room; "" for none */
 	} durable;
 	struct buf record;              /* the session's record, read or to be stored */
 

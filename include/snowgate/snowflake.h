@@ -51,7 +51,7 @@ struct snowflake_ops {
 
 /* Starts the SNOWFLAKE thread with curl as its wire. False with *why. */
 bool snowflake_start(const struct conf *conf, const struct snowflake_ops *ops, char *why, size_t why_size);
-/* After every call has come home. */
+/* Calls that are still here go home with ERR_DRAINING, their statements left as they are; then the thread is joined. */
 void snowflake_stop(void);
 /* The simulator: the same module on the caller's thread, over `wire` and `wheel`. */
 void snowflake_open(const struct conf *conf, const struct snowflake_ops *ops, struct wire *wire, struct wheel *wheel);
@@ -62,7 +62,7 @@ void snowflake_close(void);
  * with STATEMENT_CANCELLED. */
 void snowflake_cancel(handle_t ticket);
 
-/* Calls between sign and shape, wherever they are; for the stop order and for tests. From any thread. */
+/* Calls between sign and shape, wherever they are. For tests; on SNOWFLAKE. */
 size_t snowflake_busy(void);
 
 /* ---- results: bytes of answers held for all calls together ---- */

@@ -36,12 +36,18 @@ static enum bound bound_to(struct call *c, struct session *s)
 	return BOUND;
 }
 
-/* A session that the store has just given back; NULL where there is none. */
-static struct session *bind_restored(struct call *c)
+/* A session that the store was asked for. */
+static enum bound bind_restored(struct call *c, const char *lost)
 {
+	const struct principal *p = &c->request->principal;
+	struct session *s;
+
 	if (c->record.n == 0)
-		return NULL;
-	return session_restore(gateway.sessions, buf_slice(&c->record), &c->request->principal);
+		return bound_fault(c, ERR_SESSION, lost);
+	if (!session_has_room(gateway.sessions, p))
+		return bound_fault(c, ERR_OVERLOADED, "every session is busy; try again, or raise session.max");
+	s = session_restore(gateway.sessions, buf_slice(&c->record), p);
+	return s ? bound_to(c, s) : bound_fault(c, ERR_SESSION, lost);
 }
 
 /* Door 1. */
@@ -57,18 +63,16 @@ static enum bound bind_by_header(struct call *c)
 	if (!session_id_valid(gateway.sessions, id, p))
 		return bound_fault(c, ERR_SESSION, err_info(ERR_SESSION)->text);
 	s = session_by_id(gateway.sessions, id, p);
-	if (!s && !c->loaded)
-		return BOUND_LOAD;
-	if (!s)
-		s = bind_restored(c);
-	return s ? bound_to(c, s) : bound_fault(c, ERR_SESSION, err_info(ERR_SESSION)->text);
+	if (s)
+		return bound_to(c, s);
+	return c->loaded ? bind_restored(c, err_info(ERR_SESSION)->text) : BOUND_LOAD;
 }
 
 /* Door 2: the argument `session` of a tool. Its refusal is a tool's error: the model holds the handle. */
 static enum bound bind_by_handle(struct call *c, const char *handle)
 {
 	const struct principal *p = &c->request->principal;
-	struct session *s = NULL;
+	struct session *s;
 
 	if (c->by_header && strcmp(c->durable.handle, handle) != 0)
 		return bound_fault(c, ERR_INVALID_PARAMS,
@@ -76,14 +80,12 @@ static enum bound bind_by_handle(struct call *c, const char *handle)
 	if (c->by_header)
 		return BOUND;
 	c->session_handle = handle;
-	if (session_handle_shaped(handle)) {
-		s = session_by_handle(gateway.sessions, handle, p);
-		if (!s && !c->loaded)
-			return BOUND_LOAD;
-		if (!s)
-			s = bind_restored(c);
-	}
-	return s ? bound_to(c, s) : bound_fault(c, ERR_SESSION, NULL);
+	if (!session_handle_shaped(handle))
+		return bound_fault(c, ERR_SESSION, NULL);
+	s = session_by_handle(gateway.sessions, handle, p);
+	if (s)
+		return bound_to(c, s);
+	return c->loaded ? bind_restored(c, NULL) : BOUND_LOAD;
 }
 
 void durable_session(struct call *c, const struct session *s)
@@ -110,18 +112,17 @@ static enum verdict bind_written(struct call *c, bool written)
 static enum verdict bind_initialize(struct call *c)
 {
 	struct buf instructions = buf_with_ceiling(4096);
-	char ended[SESSION_ID_SIZE] = "";
 	struct client_info info;
 	struct session *s;
 
 	if (initialize_read(c->arena, &c->rpc, &info, &c->fault) != ERR_OK)
 		return call_goto(c, STEP_reply);
 	bind_default_context(c);
-	s = session_new(gateway.sessions, &c->request->principal, info.revision, &c->context, ended);
+	s = session_new(gateway.sessions, &c->request->principal, info.revision, &c->context,
+	                c->durable.ended);
 	if (!s)
 		return call_fail(c, ERR_OVERLOADED, "every session is busy; try again, or raise session.max");
-	s->client_name = info.name ? xstrndup(info.name, 128) : NULL;
-	s->client_version = info.version ? xstrndup(info.version, 64) : NULL;
+	session_set_client(s, info.name, info.version);
 	metric_count(METRIC_sessions_created, NULL);
 	ticket_bind_session(ticket_of(c), s);
 	snprintf(c->session_id, sizeof c->session_id, "%s", s->id);

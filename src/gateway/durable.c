@@ -146,6 +146,15 @@ static int forget_session(const struct call *c, struct store *s, const struct st
 	return rc == ERR_NOT_FOUND ? ERR_OK : rc;
 }
 
+/* Its handle's entry leads nowhere then, and expires. */
+static void forget_ended(const struct call *c, struct store *s, const struct store_backend *backend)
+{
+	char key[KEY_SIZE];
+
+	key_of_id(key, c->durable.ended);
+	(void)backend->del(s, RECORD_SESSION, key);
+}
+
 static void work_event(struct store_work *w, struct store *s, const struct store_backend *backend)
 {
 	struct durable *d = container_of(w, struct durable, work);
@@ -155,6 +164,8 @@ static void work_event(struct store_work *w, struct store *s, const struct store
 		d->rc = put_session(c, s, backend);
 	if (c->durable.forget)
 		d->rc = forget_session(c, s, backend);
+	if (*c->durable.ended)
+		forget_ended(c, s, backend);
 	if (c->durable.operation && d->rc == ERR_OK)
 		d->rc = put_operation(c, s, backend);
 }

@@ -12,6 +12,13 @@ static void refuse(struct answer *a, const struct request *rq, enum err err, con
 	answer_error(a, rq, ERA_LEGACY, (struct slice){ 0 }, &fault);
 }
 
+/* The transport refuses: it has set the status, and wants the body. */
+static void front_refuse(void *ctx, struct answer *answer, enum err err, const char *message)
+{
+	(void)ctx;
+	rpc_write_error(&answer->body, (struct slice){ 0 }, err_info(err)->rpc_legacy, message, NULL);
+}
+
 static bool head_unauthorized(struct request *rq, struct answer *refusal, enum auth_result result)
 {
 	struct buf challenge = buf_with_ceiling(256);
@@ -55,12 +62,6 @@ static bool front_head(void *ctx, struct request *rq, struct answer *refusal)
 		return true;
 	refuse(refusal, rq, ERR_FORBIDDEN, "no policy matches this principal; add one to `policies`");
 	return false;
-}
-
-static void front_refuse(void *ctx, struct answer *answer, enum err err, const char *message)
-{
-	(void)ctx;
-	refuse(answer, NULL, err, message);
 }
 
 /* ---- a whole request ---- */

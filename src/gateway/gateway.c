@@ -43,8 +43,8 @@ static void retired_free(void)
 
 static void sweep(struct timer *t)
 {
-	static int64_t shown;
-	int64_t sessions;
+	static int64_t shown, dropped;          /* what the metrics tell so far */
+	int64_t sessions, lost = (int64_t)log_dropped();
 
 	session_expire(gateway.sessions, clock_now());
 	account_sweep(gateway.accounts, clock_now());
@@ -52,6 +52,8 @@ static void sweep(struct timer *t)
 	sessions = (int64_t)session_count(gateway.sessions);
 	metric_add(METRIC_sessions, NULL, sessions - shown);
 	shown = sessions;
+	metric_add(METRIC_log_dropped, NULL, lost - dropped);
+	dropped = lost;
 	timer_set(gateway.wheel, t, clock_now() + SWEEP_EVERY);
 }
 
@@ -298,9 +300,9 @@ bool gateway_start(const struct conf *conf, struct keyring *keys, char *why, siz
 void gateway_stop(void)
 {
 	thread_join(self.net);
-	snowflake_stop();
 	worker_stop();
 	store_stop();
+	snowflake_stop();
 	thread_play(THREAD_NET);                /* what came home too late finds no exchange and ends here */
 	mail_deliver(THREAD_NET);
 	thread_play(THREAD_MAIN);

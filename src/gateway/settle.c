@@ -26,9 +26,8 @@ static void change_session(struct call *c, struct session *s)
 
 static struct session *change_new_session(struct call *c, struct ticket *t)
 {
-	char ended[SESSION_ID_SIZE] = "";
 	struct session *s = session_new(gateway.sessions, &c->request->principal, c->era.era == ERA_MODERN ?
-	                                REVISION_2026_07_28 : c->revision, &c->change.context, ended);
+	                                REVISION_2026_07_28 : c->revision, &c->change.context, c->durable.ended);
 
 	if (!s)
 		return NULL;

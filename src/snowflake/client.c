@@ -370,6 +370,7 @@ bool snowflake_start(const struct conf *conf, const struct snowflake_ops *ops, c
 
 static void deliver_stop(struct mail *m UNUSED)
 {
+	jobs_abandon();
 	client.stopping = true;
 }
 

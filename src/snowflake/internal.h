@@ -65,6 +65,8 @@ struct job *job_enter(struct call *c);
 void job_away(struct job *j);
 void job_free(struct job *j);
 struct job *job_find(handle_t ticket);
+/* The thread stops: every call here goes home with 50302, its statement left as it is. */
+void jobs_abandon(void);
 /* Copies a statement handle; false, and nothing copied, for text that cannot stand in a path. */
 bool handle_copy(char out[64], const char *text);
 /* Random in [low, high]. */

@@ -3,7 +3,6 @@
 
 #include "snowgate/crypt.h"
 
-#include <stdatomic.h>
 #include <string.h>
 
 enum { JOB_BUCKETS = 1024 };
@@ -11,7 +10,7 @@ enum { JOB_BUCKETS = 1024 };
 struct snowflake snowflake;           /* owner: SNOWFLAKE */
 static struct job *jobs[JOB_BUCKETS]; /* owner: SNOWFLAKE */
 static size_t results_held;           /* owner: SNOWFLAKE */
-static _Atomic size_t jobs_n;         /* written by SNOWFLAKE, read by the stop order */
+static size_t jobs_n;                 /* owner: SNOWFLAKE */
 
 static struct job **bucket_of(handle_t ticket)
 {
@@ -39,7 +38,7 @@ static struct job *job_new(struct call *c)
 	if (j->next)
 		j->next->prev = &j->next;
 	*bucket = j;
-	atomic_fetch_add_explicit(&jobs_n, 1, memory_order_relaxed);
+	jobs_n++;
 	j->cancelled = c->ticket && cancel_take(c->ticket);
 	return j;
 }
@@ -70,11 +69,12 @@ void job_free(struct job *j)
 {
 	CHECK(j, JOB_MAGIC);
 	assert(!j->sending);
-	timer_stop(&j->call->timer);
+	if (j->call)
+		timer_stop(&j->call->timer);
 	*j->prev = j->next;
 	if (j->next)
 		j->next->prev = j->prev;
-	atomic_fetch_sub_explicit(&jobs_n, 1, memory_order_relaxed);
+	jobs_n--;
 	results_give(j->held + j->request.held);
 	buf_free(&j->request.body);
 	buf_free(&j->request.answer);
@@ -82,9 +82,35 @@ void job_free(struct job *j)
 	free(j);
 }
 
+/* A call that is with STORE or WORKER comes home by itself; its record ends here. */
+static void job_abandon(struct job *j)
+{
+	struct call *c = j->call;
+
+	if (j->sending) {
+		snowflake.wire->abort(snowflake.wire, &j->request);
+		j->sending = false;
+	}
+	if (c)
+		call_statement(c)->job = NULL;
+	job_free(j);
+	if (!c)
+		return;
+	(void)call_fail(c, ERR_DRAINING, "the gateway stopped; the statement goes on at Snowflake");
+	call_run(c);
+}
+
+void jobs_abandon(void)
+{
+	for (size_t i = 0; i < JOB_BUCKETS; i++)
+		while (jobs[i])
+			job_abandon(jobs[i]);
+}
+
 size_t snowflake_busy(void)
 {
-	return atomic_load_explicit(&jobs_n, memory_order_relaxed);
+	OWNED_BY(THREAD_SNOWFLAKE);
+	return jobs_n;
 }
 
 bool handle_copy(char out[64], const char *text)

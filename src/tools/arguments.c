@@ -47,6 +47,13 @@ int arguments_context(struct call *c, struct context *out)
 	return ERR_POLICY;
 }
 
+int64_t argument_int(const json_t *object, const char *name, int64_t otherwise)
+{
+	int64_t value;
+
+	return schema_integer(json_object_get(object, name), &value) ? value : otherwise;
+}
+
 static enum rows_format format_of(const struct call *c)
 {
 	const char *format = json_text_of(c->arguments, "format");
@@ -59,14 +66,14 @@ static enum rows_format format_of(const struct call *c)
 void arguments_window(struct call *c, size_t default_rows)
 {
 	const struct conf *conf = c->request->conf;
-	int64_t limit = json_int_of(c->arguments, "limit", c->preferred_limit > 0 ? c->preferred_limit : (int64_t)default_rows);
-	int64_t wait = json_int_of(c->arguments, "wait_seconds",
+	int64_t limit = argument_int(c->arguments, "limit", c->preferred_limit > 0 ? c->preferred_limit : (int64_t)default_rows);
+	int64_t wait = argument_int(c->arguments, "wait_seconds",
 	                           c->preferred_wait >= 0 ? c->preferred_wait : conf->results_wait / USEC_PER_S);
 
 	if (limit > conf->results_max_rows)
 		limit = conf->results_max_rows;
 	c->format = format_of(c);
-	c->offset = (size_t)json_int_of(c->arguments, "offset", 0);
+	c->offset = (size_t)argument_int(c->arguments, "offset", 0);
 	c->budget = (struct rows_budget){ (size_t)limit, (size_t)conf->results_max_bytes, (size_t)conf->results_max_cell };
 	c->deadline = clock_now() + wait * USEC_PER_S;
 }

@@ -265,20 +265,17 @@ static int plan_look(struct call *c, const struct described *d, const char *data
 static int plan_ddl(struct call *c, const struct described *d, const char *kind)
 {
 	struct buf sql = buf_with_ceiling(65536), name = buf_with_ceiling(4096);
-	struct statement *s;
 
 	buf_adds(&sql, "SELECT ");
-	for (size_t i = 0; i < d->n; i++)
-		buf_addf(&sql, "%sGET_DDL('%s', ?)", i ? ", " : "", strcmp(kind, "view") == 0 ? "VIEW" : "TABLE");
-	s = plan_metadata(c, arena_text(c->arena, &sql), &c->context, 1);
-	for (size_t i = 0; s && i < d->n; i++) {
+	for (size_t i = 0; i < d->n; i++) {
 		buf_clear(&name);
 		sql_quote_name(&name, &d->name[i]);
-		if (!statement_bind(c, s, "TEXT", buf_text(&name)))
-			s = NULL;
+		buf_addf(&sql, "%sGET_DDL('%s', ", i ? ", " : "", strcmp(kind, "view") == 0 ? "VIEW" : "TABLE");
+		sql_quote_string(&sql, buf_text(&name));
+		buf_addc(&sql, ')');
 	}
 	buf_free(&name);
-	return s ? ERR_OK : ERR_NOMEM;
+	return plan_metadata(c, arena_text(c->arena, &sql), &c->context, 1) ? ERR_OK : ERR_NOMEM;
 }
 
 int plan_describe_object(struct call *c)

@@ -104,8 +104,7 @@ static int view_name(struct call *c, struct context *x, struct sql_name *name)
 
 int plan_describe_view(struct call *c)
 {
-	struct buf sql = buf_with_ceiling(4096), quoted = buf_with_ceiling(4096);
-	struct statement *ddl;
+	struct buf describe = buf_with_ceiling(4096), ddl = buf_with_ceiling(8192), quoted = buf_with_ceiling(4096);
 	struct sql_name name;
 	struct context x;
 	int rc;
@@ -114,14 +113,16 @@ int plan_describe_view(struct call *c)
 	rc = view_name(c, &x, &name);
 	if (rc != ERR_OK)
 		return rc;
-	buf_adds(&sql, "DESCRIBE VIEW ");
-	sql_quote_name(&sql, &name);
 	sql_quote_name(&quoted, &name);
-	if (!plan_metadata(c, arena_text(c->arena, &sql), &x, SHOW_MAX) ||
-	    !(ddl = plan_metadata(c, "SELECT GET_DDL('VIEW', ?)", &x, 1)) || !statement_bind(c, ddl, "TEXT", buf_text(&quoted)))
-		rc = ERR_NOMEM;
+	buf_addf(&describe, "DESCRIBE VIEW %s", buf_text(&quoted));
+	buf_adds(&ddl, "SELECT GET_DDL('VIEW', ");
+	sql_quote_string(&ddl, buf_text(&quoted));
+	buf_addc(&ddl, ')');
 	buf_free(&quoted);
-	return rc;
+	if (!plan_metadata(c, arena_text(c->arena, &describe), &x, SHOW_MAX) ||
+	    !plan_metadata(c, arena_text(c->arena, &ddl), &x, 1))
+		return ERR_NOMEM;
+	return ERR_OK;
 }
 
 void answer_describe_view(struct call *c)

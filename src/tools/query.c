@@ -14,8 +14,7 @@ static int refused(struct call *c, const struct guard_verdict *v)
 	buf_adds(&text, v->reason);
 	if (v->line)
 		buf_addf(&text, " (line %d, column %d)", v->line, v->column);
-	if (v->advice)
-		buf_addf(&text, " %s", v->advice);
+	buf_addf(&text, ".%s%s", v->advice ? " " : "", v->advice ? v->advice : "");
 	tool_error(c, ERR_GUARD, NULL, NULL, "%s", buf_text(&text));
 	buf_free(&text);
 	return ERR_GUARD;
@@ -143,7 +142,7 @@ static int plan_statement(struct call *c, const char *sql, const struct guard_ve
 		return ERR_NOMEM;
 	c->class = v->class;
 	s->write = (v->class & (CLASS_DML | CLASS_DDL | CLASS_DCL)) && !json_bool_of(c->arguments, "dry_run", false);
-	s->timeout_s = json_int_of(c->arguments, "timeout_seconds", s->timeout_s);
+	s->timeout_s = argument_int(c->arguments, "timeout_seconds", s->timeout_s);
 	return ERR_OK;
 }
 

@@ -2,51 +2,47 @@
 #include "tools_internal.h"
 
 #include <ctype.h>
+#include <stdio.h>
 #include <string.h>
 
-/* Parameters that the SQL API carries with a request (snowflake-rest.md A.3) and that a session may set; the guard takes
- * the same for ALTER SESSION. */
-static bool parameter_allowed(struct call *c, const char *name, const char **stored)
+/* The value as Snowflake wants it: text; false for what is none. */
+static bool parameter_text(const json_t *value, char *text, size_t size)
 {
-	char *upper = arena_strdup(c->arena, name);
-	struct guard_verdict v;
-	const char *sql;
+	int n = -1;
 
-	if (!upper)
-		return false;
-	for (char *p = upper; *p; p++) {
-		if (!isalpha((unsigned char)*p) && *p != '_')
-			return false;
-		*p = (char)toupper((unsigned char)*p);
-	}
-	*stored = upper;
-	sql = arena_printf(c->arena, "ALTER SESSION UNSET %s", upper);
-	return sql && guard_check(c->arena, slice_of(sql), CLASS_READ, &v) == ERR_OK && v.allowed &&
-	       v.effect == EFFECT_ALTER_SESSION;
+	if (json_is_string(value))
+		n = snprintf(text, size, "%s", json_string_value(value));
+	else if (json_is_boolean(value))
+		n = snprintf(text, size, "%s", json_is_true(value) ? "true" : "false");
+	else if (json_is_integer(value))
+		n = snprintf(text, size, "%" JSON_INTEGER_FORMAT, json_integer_value(value));
+	return n >= 0 && (size_t)n < size;
+}
+
+static int refuse_parameter(struct call *c, const char *name, const char *reason, const char *advice)
+{
+	tool_error(c, ERR_INVALID_PARAMS, NULL, NULL, "parameters.%.60s: %s.%s%s", name, reason, advice ? " " : "",
+	           advice ? advice : "");
+	return ERR_INVALID_PARAMS;
 }
 
 static int set_parameter(struct call *c, json_t *parameters, const char *name, const json_t *value)
 {
-	const char *stored;
+	char *stored = arena_strdup(c->arena, name), text[256];
+	const char *reason = "it is too long", *advice = NULL;
 
-	if (!parameter_allowed(c, name, &stored)) {
-		tool_error(c, ERR_INVALID_PARAMS, NULL, NULL,
-		           "parameters.%.60s: not a session parameter that the gateway can carry", name);
-		return ERR_INVALID_PARAMS;
-	}
+	if (!stored)
+		return refuse_parameter(c, name, reason, advice);
+	for (char *p = stored; *p; p++)
+		*p = (char)toupper((unsigned char)*p);
+	if (!json_is_null(value) && !parameter_text(value, text, sizeof text))
+		return refuse_parameter(c, name, "must be a short string, a whole number, a boolean or null", NULL);
+	if (!sql_parameter_fits(stored, json_is_null(value) ? NULL : text, &reason, &advice))
+		return refuse_parameter(c, name, reason, advice);
 	if (json_is_null(value))
 		json_object_del(parameters, stored);
-	else if (json_is_string(value))
-		json_object_set(parameters, stored, (json_t *)value);
-	else if (json_is_boolean(value))
-		json_object_set_new(parameters, stored, json_string(json_is_true(value) ? "true" : "false"));
-	else if (json_is_integer(value))
-		json_object_set_new(parameters, stored, json_sprintf("%" JSON_INTEGER_FORMAT, json_integer_value(value)));
-	else {
-		tool_error(c, ERR_INVALID_PARAMS, NULL, NULL, "parameters.%.60s: must be a string, number, boolean or null",
-		           name);
-		return ERR_INVALID_PARAMS;
-	}
+	else
+		json_object_set_new(parameters, stored, json_string(text));
 	return ERR_OK;
 }
 
@@ -93,8 +89,8 @@ int plan_set_context(struct call *c)
 	c->change.create = !*c->session_id;
 	c->change.context = x;
 	c->change.format = json_text_of(preferences, "format");
-	c->change.limit = json_int_of(preferences, "limit", -1);
-	c->change.wait_seconds = json_int_of(preferences, "wait_seconds", -1);
+	c->change.limit = argument_int(preferences, "limit", -1);
+	c->change.wait_seconds = argument_int(preferences, "wait_seconds", -1);
 	return plan_probe(c, &x);
 }
 

@@ -38,6 +38,8 @@ void answer_rows(struct call *c);
 int arguments_context(struct call *c, struct context *out) MUST_USE;
 /* One identifier argument in its stored form; *out NULL where absent. */
 int argument_ident(struct call *c, const char *name, const char **out) MUST_USE;
+/* A member that passed the schema as "integer", 100.0 too; else `otherwise`. */
+int64_t argument_int(const json_t *object, const char *name, int64_t otherwise);
 /* limit, offset, format and wait_seconds: argument, else the session's preference, else the configuration. */
 void arguments_window(struct call *c, size_t default_rows);
 /* The connection is there; else an error that says how to make one. */
