@@ -59,6 +59,13 @@ int guard_check(struct arena *a, struct slice sql, unsigned classes, struct guar
  * same rules that ALTER SESSION has in guard_check(). */
 bool sql_parameter_fits(const char *name, const char *value, const char **reason, const char **advice);
 
+/* ---- the databases of a policy ---- */
+struct bounds_verdict { const char *reason, *advice; int line, column; };
+/* Do all names of a statement that the guard has allowed lie in the current database or in one of `databases`? Decided on
+ * tokens and on the safe side: a name of three parts begins with a database, DATABASE, SCHEMA and SHOW ... IN tell what
+ * follows them, GET_DDL is refused. False: *verdict says why. Grants are the fence; this keeps honest callers inside it. */
+bool sql_within(struct arena *a, struct slice sql, struct texts databases, struct bounds_verdict *verdict);
+
 /* ---- identifiers ---- */
 struct sql_name { size_t n; const char *part[3]; };             /* as stored: unquoted upper-cased, quotes removed */
 /* Parses `db.schema.object`, each part plain or quoted; at most `max` parts. ERR_INVALID_PARAMS with *why (static or in

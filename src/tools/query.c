@@ -127,12 +127,27 @@ static bool bind_all(struct call *c, struct statement *s)
 	return true;
 }
 
+/* Where a policy names databases, a statement's names must lie in them; without a current one SHOW would look everywhere. */
+static int within_databases(struct call *c, const char *sql, const struct context *x)
+{
+	const struct texts databases = c->request->policy->databases;
+	struct bounds_verdict v = { .reason = "a current database is needed", .advice = "Name one in `database`." };
+
+	if (databases.n == 0 || (x->database && sql_within(c->arena, slice_of(sql), databases, &v)))
+		return ERR_OK;
+	tool_error(c, ERR_POLICY, NULL, NULL, "%s (line %d, column %d).%s%s", v.reason, v.line, v.column,
+	           v.advice ? " " : "", v.advice ? v.advice : "");
+	return ERR_POLICY;
+}
+
 static int plan_statement(struct call *c, const char *sql, const struct guard_verdict *v)
 {
 	struct context x;
 	struct statement *s;
 	int rc = arguments_context(c, &x);
 
+	if (rc == ERR_OK)
+		rc = within_databases(c, sql, &x);
 	if (rc != ERR_OK)
 		return rc;
 	if (json_bool_of(c->arguments, "dry_run", false))
