@@ -168,7 +168,7 @@ static enum verdict bind_cancelled(struct call *c)
 
 	/* Without a session two clients of one principal may use the same ids: nothing can be told apart. */
 	if (c->era.era == ERA_LEGACY && t->session && id.data)
-		tickets_cancel(t->session, id, &c->request->principal);
+		tickets_cancel(t->session, id, t->self);
 	return call_goto(c, STEP_reply);
 }
 
@@ -213,7 +213,7 @@ static enum verdict bind_delete(struct call *c)
 
 	if (!s)
 		return call_fail(c, ERR_NO_SESSION, "name the session to end in the Mcp-Session-Id header");
-	tickets_cancel(s, (struct slice){ 0 }, &c->request->principal);
+	tickets_cancel(s, (struct slice){ 0 }, t->self);
 	session_end(gateway.sessions, s);
 	c->durable.forget = true;
 	return call_goto(c, STEP_event);

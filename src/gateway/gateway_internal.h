@@ -56,8 +56,8 @@ struct ticket *ticket_by_exchange(handle_t exchange);
 void ticket_bind_session(struct ticket *t, struct session *s);
 /* The call is no longer wanted: out of the queue, or cancelled on its way. */
 void ticket_cancel(struct ticket *t);
-/* Every ticket with this session (and, where not NULL, this raw request id). */
-void tickets_cancel(const struct session *s, struct slice request_id, const struct principal *p);
+/* Every ticket of this session (and, where there is one, with this raw request id), but for the one that asks. */
+void tickets_cancel(const struct session *s, struct slice request_id, handle_t asking);
 size_t tickets_unanswered(void);
 
 /* ---- front.c: http_ops ---- */

@@ -119,8 +119,10 @@ enum verdict step_reply(struct call *c)
 	if (exchange)
 		reply_answer(c, t, &c->http);
 	reply_log(c, t, exchange ? c->http.status : 0);
-	metric_count(METRIC_calls, outcome_of(c, t));
-	metric_observe(METRIC_call_seconds, clock_now() - c->born);
+	if (c->exchange) {                      /* else it was counted when it was answered early */
+		metric_count(METRIC_calls, outcome_of(c, t));
+		metric_observe(METRIC_call_seconds, clock_now() - c->born);
+	}
 	ticket_close(t);
 	if (exchange)
 		answer_send(exchange, &c->http);

@@ -101,25 +101,24 @@ void ticket_cancel(struct ticket *t)
 }
 
 /* Cancelling may end a ticket, so the list is made first. */
-struct found { const struct session *session; struct slice request_id; const struct principal *principal;
-               handle_t *v; size_t n; };
+struct found { const struct session *session; struct slice request_id; handle_t asking; handle_t *v; size_t n; };
 
 static void ticket_match(handle_t h, void *object, void *ctx)
 {
 	struct ticket *t = object;
 	struct found *f = ctx;
 
-	if (t->session != f->session || !t->account || !principal_equal(&t->account->principal, f->principal))
+	if (t->session != f->session || h == f->asking)
 		return;
 	if (f->request_id.data && !(t->request_id && slice_is(f->request_id, t->request_id)))
 		return;
 	f->v[f->n++] = h;
 }
 
-void tickets_cancel(const struct session *s, struct slice request_id, const struct principal *p)
+void tickets_cancel(const struct session *s, struct slice request_id, handle_t asking)
 {
 	size_t most = handle_count(gateway.tickets);
-	struct found f = { s, request_id, p, xalloc((most + 1) * sizeof(handle_t)), 0 };
+	struct found f = { s, request_id, asking, xalloc((most + 1) * sizeof(handle_t)), 0 };
 
 	handle_each(gateway.tickets, ticket_match, &f);
 	for (size_t i = 0; i < f.n; i++) {
