@@ -17,21 +17,21 @@
 #include "snowgate/probe.h"
 
 #define LOG_RING_BYTES ((size_t)1 << 20)
-#define WATCH_NSEC (200 * 1000 * 1000)  /* how often main looks at the key file and at whether NET has ended */
+#define WATCH_NSEC     (200 * 1000 * 1000) /* how often main looks at the key file and at whether NET has ended */
 
 static const char usage[] =
-	"snowgate: a gateway that lets MCP clients use Snowflake through one endpoint\n"
-	"\n"
-	"  snowgate [serve] [-c FILE]                      run in the foreground\n"
-	"  snowgate check [-c FILE]                        validate the configuration\n"
-	"  snowgate config [-c FILE] [--defaults]          print the effective or the default configuration\n"
-	"  snowgate key new NAME [--group G] [--expires 90d] [-c FILE]\n"
-	"  snowgate key list [-c FILE]\n"
-	"  snowgate key revoke NAME|ID [-c FILE]\n"
-	"  snowgate health [URL]                           exit status for container probes\n"
-	"  snowgate --version | --help\n"
-	"\n"
-	"FILE: else $SNOWGATE_CONFIG, ./snowgate.yaml, /etc/snowgate/snowgate.yaml, or defaults on loopback.\n";
+    "snowgate: a gateway that lets MCP clients use Snowflake through one endpoint\n"
+    "\n"
+    "  snowgate [serve] [-c FILE]                      run in the foreground\n"
+    "  snowgate check [-c FILE]                        validate the configuration\n"
+    "  snowgate config [-c FILE] [--defaults]          print the effective or the default configuration\n"
+    "  snowgate key new NAME [--group G] [--expires 90d] [-c FILE]\n"
+    "  snowgate key list [-c FILE]\n"
+    "  snowgate key revoke NAME|ID [-c FILE]\n"
+    "  snowgate health [URL]                           exit status for container probes\n"
+    "  snowgate --version | --help\n"
+    "\n"
+    "FILE: else $SNOWGATE_CONFIG, ./snowgate.yaml, /etc/snowgate/snowgate.yaml, or defaults on loopback.\n";
 
 struct options {
 	const char *file, *group, *expires;
@@ -105,7 +105,7 @@ static int run_key_new(const struct options *o, const char *path)
 	}
 	printf("%s\n", buf_text(&secret));
 	fprintf(stderr, "Key for %s written to %s. It is shown this once: keep it where only its user can read it.\n",
-	        o->words[2], path);
+		o->words[2], path);
 	buf_free(&secret);
 	return 0;
 }
@@ -155,11 +155,15 @@ static int run_key(const struct options *o)
 /* ---- serve ---- */
 
 /* The key file as it was last read. */
-struct watch { char *path; struct timespec changed; bool there; };
+struct watch {
+	char *path;
+	struct timespec changed;
+	bool there;
+};
 
 static bool watch_changed(struct watch *w)
 {
-	struct stat st = { 0 };
+	struct stat st = {0};
 	bool there = stat(w->path, &st) == 0;
 
 	if (there == w->there && st.st_mtim.tv_sec == w->changed.tv_sec && st.st_mtim.tv_nsec == w->changed.tv_nsec)
@@ -200,7 +204,7 @@ static const struct conf *conf_reload(const struct conf *now)
 	if (next && conf_changes(&fixed, now, next) && fixed.n)
 		log_event(LOG_WARN, "restart_needed", log_text("settings", buf_text(&fixed)));
 	log_event(next ? LOG_INFO : LOG_ERROR, next ? "configuration_loaded" : "configuration_refused",
-	          log_text("faults", text.n ? buf_text(&text) : NULL));
+		  log_text("faults", text.n ? buf_text(&text) : NULL));
 	if (next) {
 		log_set_level((enum log_level)next->log_level);
 		gateway_reload(next);
@@ -213,7 +217,7 @@ static const struct conf *conf_reload(const struct conf *now)
 
 static void serve_until_drained(const struct conf *conf, struct watch *keys, const sigset_t *signals)
 {
-	const struct timespec tick = { 0, WATCH_NSEC };
+	const struct timespec tick = {0, WATCH_NSEC};
 
 	while (!gateway_drained()) {
 		int signal_number = sigtimedwait(signals, NULL, &tick);
@@ -255,7 +259,7 @@ static void signals_block(sigset_t *signals)
 /* Keys and tokens are in memory: no core file, no other process of this user may look. */
 static void memory_guard(void)
 {
-	const struct rlimit none = { 0, 0 };
+	const struct rlimit none = {0, 0};
 
 	prctl(PR_SET_DUMPABLE, 0);
 	setrlimit(RLIMIT_CORE, &none);
@@ -265,7 +269,7 @@ static int run_serve(const struct options *o)
 {
 	const struct conf *conf = conf_or_faults(o->file, true);
 	struct keyring *keys = NULL;
-	struct watch watch = { 0 };
+	struct watch watch = {0};
 	char why[1024] = "";
 	sigset_t signals;
 
@@ -298,22 +302,38 @@ static int run_serve(const struct options *o)
 static bool options_read(struct options *o, int argc, char **argv)
 {
 	static const struct option longs[] = {
-		{ "config", required_argument, NULL, 'c' },  { "group", required_argument, NULL, 'g' },
-		{ "expires", required_argument, NULL, 'e' }, { "defaults", no_argument, NULL, 'd' },
-		{ "help", no_argument, NULL, 'h' },          { "version", no_argument, NULL, 'v' },
-		{ NULL, 0, NULL, 0 },
+	    {"config", required_argument, NULL, 'c'},
+	    {"group", required_argument, NULL, 'g'},
+	    {"expires", required_argument, NULL, 'e'},
+	    {"defaults", no_argument, NULL, 'd'},
+	    {"help", no_argument, NULL, 'h'},
+	    {"version", no_argument, NULL, 'v'},
+	    {NULL, 0, NULL, 0},
 	};
 	int c;
 
 	while ((c = getopt_long(argc, argv, "c:h", longs, NULL)) != -1) {
 		switch (c) {
-		case 'c': o->file = optarg; break;
-		case 'g': o->group = optarg; break;
-		case 'e': o->expires = optarg; break;
-		case 'd': o->defaults = true; break;
-		case 'h': o->help = true; break;
-		case 'v': o->version = true; break;
-		default: return false;
+		case 'c':
+			o->file = optarg;
+			break;
+		case 'g':
+			o->group = optarg;
+			break;
+		case 'e':
+			o->expires = optarg;
+			break;
+		case 'd':
+			o->defaults = true;
+			break;
+		case 'h':
+			o->help = true;
+			break;
+		case 'v':
+			o->version = true;
+			break;
+		default:
+			return false;
 		}
 	}
 	for (; optind < argc && o->words_n < (int)ARRAY_LEN(o->words); optind++)
@@ -323,7 +343,7 @@ static bool options_read(struct options *o, int argc, char **argv)
 
 int main(int argc, char **argv)
 {
-	struct options o = { 0 };
+	struct options o = {0};
 	const char *word;
 
 	if (!options_read(&o, argc, argv)) {

@@ -11,7 +11,7 @@ static const struct {
 	enum thread thread;
 	enum verdict (*run)(struct call *c);
 } steps[STEPS_N] = {
-#define STEP(name, thread, file, waits_for) [STEP_##name] = { #name, THREAD_##thread, step_##name },
+#define STEP(name, thread, file, waits_for) [STEP_##name] = {#name, THREAD_##thread, step_##name},
 #include "snowgate/tbl/step.def"
 #undef STEP
 };

@@ -27,13 +27,14 @@ void policy_context(const struct policy *p, struct context *out)
 {
 	const struct connection *own = p->connection;
 
-	*out = (struct context){ .database = database_default(p), .role = role_default(p) };
+	*out = (struct context){.database = database_default(p), .role = role_default(p)};
 	out->warehouse = p->warehouse ? p->warehouse : own ? own->warehouse : NULL;
 	if (own && own->schema && own->database && out->database && strcmp(own->database, out->database) == 0)
 		out->schema = own->schema;
 }
 
-/* Without a list only the connection's own role may be used: a gateway that shares one user must not lend out the rest. */
+/* Without a list only the connection's own role may be used: a gateway that shares one user must not lend out the rest.
+ */
 bool policy_allows_role(const struct policy *p, const char *role)
 {
 	if (p->roles.n)
@@ -70,11 +71,11 @@ int policy_check(struct arena *a, const struct policy *p, const struct context *
 	*why = NULL;
 	if (c->role && !policy_allows_role(p, c->role))
 		*why = arena_printf(a, "role %s is not allowed here; allowed: %s", c->role,
-		                    p->roles.n ? texts_join(a, p->roles) : own);
+				    p->roles.n ? texts_join(a, p->roles) : own);
 	else if (c->warehouse && !policy_allows_warehouse(p, c->warehouse))
 		*why = arena_printf(a, "warehouse %s is not allowed here; allowed: %s", c->warehouse, p->warehouse);
 	else if (c->database && !policy_allows_database(p, c->database))
 		*why = arena_printf(a, "database %s is not allowed here; allowed: %s", c->database,
-		                    texts_join(a, p->databases));
+				    texts_join(a, p->databases));
 	return *why ? ERR_POLICY : ERR_OK;
 }

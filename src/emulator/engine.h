@@ -22,18 +22,20 @@ struct engine_job;
 struct engine_options {
 	const char *data_dir;
 	const char *database_file_dir;
-	bool sample_data;               /* create SNOWFLAKE_SAMPLE_DATA.TPCH_SF1 and the writable DEMO database */
-	double sample_scale;            /* 0.01 = 60 000 rows of LINEITEM */
+	bool sample_data;    /* create SNOWFLAKE_SAMPLE_DATA.TPCH_SF1 and the writable DEMO database */
+	double sample_scale; /* 0.01 = 60 000 rows of LINEITEM */
 };
 
 /* The context of one statement, spelled as Snowflake stores it (upper case unless quoted). NULL: not set. */
 struct engine_context {
 	const char *user, *role, *warehouse, *database, *schema;
-	const char *timezone;           /* session parameter; NULL means America/Los_Angeles, Snowflake's default */
+	const char *timezone; /* session parameter; NULL means America/Los_Angeles, Snowflake's default */
 };
 
 /* One positional binding, type as on the wire ("FIXED", "TEXT", ...; snowflake-rest A.3). value NULL is SQL NULL. */
-struct engine_binding { const char *type, *value; };
+struct engine_binding {
+	const char *type, *value;
+};
 
 struct engine_statement {
 	const char *text;
@@ -59,7 +61,7 @@ struct engine_result {
 	size_t columns_n;
 	char **cells;
 	size_t rows_n;
-	bool has_stats;                 /* DML: the four counters of `stats` */
+	bool has_stats; /* DML: the four counters of `stats` */
 	int64_t inserted, updated, deleted, duplicates;
 	char code[8], sqlstate[8];
 	char *message;
@@ -80,7 +82,7 @@ void engine_cancel(struct engine_job *job);
 /* Runs one statement to its end and fills *result (always; an error is a result). Blocking. Rows beyond `max_rows`
  * (0 = no cap) are not fetched: the ROWS_PER_RESULTSET parameter. */
 void engine_run(struct engine *engine, struct engine_job *job, const struct engine_statement *statement,
-                size_t max_rows, struct engine_result *result);
+		size_t max_rows, struct engine_result *result);
 void engine_result_free(struct engine_result *result);
 
 /* Names that exist, for the checks a login makes: 391918/391920 of the real service. */

@@ -54,7 +54,7 @@ void account_table_free(struct account_table *t)
 static uint32_t text_hash(uint32_t h, const char *s)
 {
 	for (; *s; s++)
-		h = (h ^ (uint8_t)*s) * 16777619u;      /* FNV-1a */
+		h = (h ^ (uint8_t)*s) * 16777619u; /* FNV-1a */
 	return h;
 }
 

@@ -1,7 +1,8 @@
 /* account.h
  *
  * What the gateway keeps per principal: its rate, its running statements, its waiting calls. An account is made at a
- * principal's first request and forgotten when it is idle: nothing running, nothing waiting, its rate full again. owner: NET.
+ * principal's first request and forgotten when it is idle: nothing running, nothing waiting, its rate full again.
+ * owner: NET.
  */
 #ifndef SNOWGATE_GATEWAY_ACCOUNT_H
 #define SNOWGATE_GATEWAY_ACCOUNT_H
@@ -10,12 +11,12 @@
 
 struct account {
 	struct principal principal;
-	usec_t tat;                             /* GCRA: theoretical arrival time of the next request; limit.h */
-	int64_t running;                        /* slots held */
-	struct call *first, **last;             /* waiting calls, oldest first, linked by next */
+	usec_t tat;                 /* GCRA: theoretical arrival time of the next request; limit.h */
+	int64_t running;            /* slots held */
+	struct call *first, **last; /* waiting calls, oldest first, linked by next */
 	int64_t waiting;
 	struct account *hash_next;
-	struct account *turn_next, *turn_prev;  /* ring of accounts with waiting calls; NULL outside it */
+	struct account *turn_next, *turn_prev; /* ring of accounts with waiting calls; NULL outside it */
 };
 
 struct account_table;

@@ -3,14 +3,14 @@
 
 #include "limit.h"
 
-static void admit_refuse(struct call *c, enum err err, const char *policy, int64_t limit, int64_t remaining, usec_t after,
-                         const char *message)
+static void admit_refuse(struct call *c, enum err err, const char *policy, int64_t limit, int64_t remaining,
+			 usec_t after, const char *message)
 {
-	json_t *data = json_pack("{s:I, s:s, s:I, s:I}", "retryAfterMs", (json_int_t)((after + 999) / 1000), "policy", policy,
-	                         "limit", (json_int_t)limit, "remaining", (json_int_t)remaining);
+	json_t *data = json_pack("{s:I, s:s, s:I, s:I}", "retryAfterMs", (json_int_t)((after + 999) / 1000), "policy",
+				 policy, "limit", (json_int_t)limit, "remaining", (json_int_t)remaining);
 
 	c->retry_after = after;
-	c->fault = (struct mcp_fault){ err, message, arena_attach(c->arena, data, json_release) ? data : NULL };
+	c->fault = (struct mcp_fault){err, message, arena_attach(c->arena, data, json_release) ? data : NULL};
 }
 
 bool admit_rate(struct call *c)
@@ -23,7 +23,7 @@ bool admit_rate(struct call *c)
 		return true;
 	metric_count(METRIC_limit_decisions, "rate");
 	admit_refuse(c, ERR_RATE, "calls_per_minute", l->calls_per_minute, v.remaining, v.retry_after,
-	             "too many requests; wait as Retry-After says");
+		     "too many requests; wait as Retry-After says");
 	return false;
 }
 
@@ -56,12 +56,12 @@ static void admit_too_long(struct call *c, const struct account *a)
 	if (a->running >= l->running) {
 		metric_count(METRIC_limit_decisions, "concurrency");
 		admit_refuse(c, ERR_CONCURRENCY, "running", l->running, 0, USEC_PER_S,
-		             "too many statements at once; wait for one to end, or cancel one with cancel_query");
+			     "too many statements at once; wait for one to end, or cancel one with cancel_query");
 		return;
 	}
 	metric_count(METRIC_limit_decisions, "overloaded");
 	admit_refuse(c, ERR_OVERLOADED, "max_in_flight", c->request->conf->snowflake_max_in_flight, 0, 2 * USEC_PER_S,
-	             "the gateway runs as many statements as it may; try again");
+		     "the gateway runs as many statements as it may; try again");
 }
 
 static void admit_timeout(struct timer *timer)

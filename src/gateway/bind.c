@@ -5,7 +5,7 @@
 
 #include <string.h>
 
-#define LIST_TTL_MS (5 * 60 * 1000)     /* how long a client may keep a list: policies change with a reload */
+#define LIST_TTL_MS (5 * 60 * 1000) /* how long a client may keep a list: policies change with a reload */
 
 /* ---- sessions ---- */
 
@@ -13,7 +13,7 @@ enum bound { BOUND, BOUND_NONE, BOUND_LOAD, BOUND_FAULT };
 
 static enum bound bound_fault(struct call *c, enum err err, const char *message)
 {
-	c->fault = (struct mcp_fault){ err, message, NULL };
+	c->fault = (struct mcp_fault){err, message, NULL};
 	return BOUND_FAULT;
 }
 
@@ -76,7 +76,7 @@ static enum bound bind_by_handle(struct call *c, const char *handle)
 
 	if (c->by_header && strcmp(c->durable.handle, handle) != 0)
 		return bound_fault(c, ERR_INVALID_PARAMS,
-		                   "`session` names another session than the Mcp-Session-Id header; leave it out");
+				   "`session` names another session than the Mcp-Session-Id header; leave it out");
 	if (c->by_header)
 		return BOUND;
 	c->session_handle = handle;
@@ -118,8 +118,7 @@ static enum verdict bind_initialize(struct call *c)
 	if (initialize_read(c->arena, &c->rpc, &info, &c->fault) != ERR_OK)
 		return call_goto(c, STEP_reply);
 	bind_default_context(c);
-	s = session_new(gateway.sessions, &c->request->principal, info.revision, &c->context,
-	                c->durable.ended);
+	s = session_new(gateway.sessions, &c->request->principal, info.revision, &c->context, c->durable.ended);
 	if (!s)
 		return call_fail(c, ERR_OVERLOADED, "every session is busy; try again, or raise session.max");
 	session_set_client(s, info.name, info.version);
@@ -130,7 +129,7 @@ static enum verdict bind_initialize(struct call *c)
 	durable_session(c, s);
 	tools_instructions(&instructions, c->request->conf, c->request->policy);
 	if (!initialize_write(&c->result, info.revision, buf_text(&instructions)))
-		c->fault = (struct mcp_fault){ ERR_INTERNAL, "the answer does not fit", NULL };
+		c->fault = (struct mcp_fault){ERR_INTERNAL, "the answer does not fit", NULL};
 	buf_free(&instructions);
 	return call_goto(c, STEP_event);
 }
@@ -162,7 +161,7 @@ static enum verdict bind_tools_list(struct call *c)
 
 static enum verdict bind_cancelled(struct call *c)
 {
-	static const char *const path[] = { "params", "requestId", NULL };
+	static const char *const path[] = {"params", "requestId", NULL};
 	struct ticket *t = ticket_of(c);
 	struct slice id = json_raw_path(buf_slice(&c->request->body), path);
 
@@ -196,9 +195,9 @@ static enum verdict bind_tool_call(struct call *c)
 	case BOUND_FAULT:
 		if (c->fault.err != ERR_SESSION)
 			return call_goto(c, STEP_reply);
-		c->fault = (struct mcp_fault){ 0 };
+		c->fault = (struct mcp_fault){0};
 		tool_error(c, ERR_SESSION, NULL, NULL,
-		           "session: unknown or expired; call set_context without `session` to get a new one");
+			   "session: unknown or expired; call set_context without `session` to get a new one");
 		return call_goto(c, STEP_settle);
 	}
 	return call_goto(c, c->request->body.n > CALL_LARGE ? STEP_resolve_large : STEP_resolve);
@@ -213,7 +212,7 @@ static enum verdict bind_delete(struct call *c)
 
 	if (!s)
 		return call_fail(c, ERR_NO_SESSION, "name the session to end in the Mcp-Session-Id header");
-	tickets_cancel(s, (struct slice){ 0 }, t->self);
+	tickets_cancel(s, (struct slice){0}, t->self);
 	session_end(gateway.sessions, s);
 	c->durable.forget = true;
 	return call_goto(c, STEP_event);
@@ -265,7 +264,8 @@ static enum verdict bind_legacy_session(struct call *c)
 		break;
 	case BOUND_NONE:
 		if (bind_needs_session(c))
-			return call_fail(c, ERR_NO_SESSION, "the Mcp-Session-Id header is missing; start with initialize");
+			return call_fail(c, ERR_NO_SESSION,
+					 "the Mcp-Session-Id header is missing; start with initialize");
 		break;
 	case BOUND_LOAD:
 		return call_goto(c, STEP_load);

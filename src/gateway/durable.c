@@ -1,4 +1,5 @@
-/* What a call reads from the store and what it must have written there: one batch piece per step, done after the commit. */
+/* What a call reads from the store and what it must have written there: one batch piece per step, done after the
+ * commit. */
 #include "gateway_internal.h"
 
 #include <string.h>
@@ -45,20 +46,20 @@ static void durable_done(struct store_work *w, int commit)
 		d->rc = commit;
 	c->step = d->next;
 	if (d->rc != ERR_OK && c->fault.err == ERR_OK && d->next != STEP_bind)
-		c->fault = (struct mcp_fault){ ERR_INTERNAL, "the store refused the record; try again", NULL };
+		c->fault = (struct mcp_fault){ERR_INTERNAL, "the store refused the record; try again", NULL};
 	if (d->rc != ERR_OK && d->next == STEP_sign)
-		c->step = STEP_settle;          /* what could not be noted is not sent */
+		c->step = STEP_settle; /* what could not be noted is not sent */
 	call_run(c);
 }
 
 static enum verdict durable_post(struct call *c, enum step next,
-                                 void (*work)(struct store_work *, struct store *, const struct store_backend *))
+				 void (*work)(struct store_work *, struct store *, const struct store_backend *))
 {
 	struct durable *d = arena_alloc(c->arena, sizeof *d);
 
 	if (!d)
 		return call_fail(c, ERR_NOMEM, "the call needs more memory than it may have");
-	*d = (struct durable){ .work = { .work = work, .done = durable_done }, .call = c, .next = next };
+	*d = (struct durable){.work = {.work = work, .done = durable_done}, .call = c, .next = next};
 	store_post(&d->work);
 	return WAIT;
 }
@@ -96,10 +97,10 @@ enum verdict step_load(struct call *c)
 
 static void operation_record(struct buf *b, const struct call *c, const struct statement *st)
 {
-	static const char *const states[] = { "new", "sent", "running", "succeeded", "failed", "cancelled", "unknown" };
-	json_t *record = json_pack("{s:i, s:i, s:s, s:s, s:s, s:s}", "format", 1, "reader", 1, "requestId", st->request_id,
-	                           "handle", st->handle, "state", states[st->state], "principal",
-	                           c->request->principal.subject);
+	static const char *const states[] = {"new", "sent", "running", "succeeded", "failed", "cancelled", "unknown"};
+	json_t *record =
+	    json_pack("{s:i, s:i, s:s, s:s, s:s, s:s}", "format", 1, "reader", 1, "requestId", st->request_id, "handle",
+		      st->handle, "state", states[st->state], "principal", c->request->principal.subject);
 
 	json_write(b, record);
 	json_decref(record);

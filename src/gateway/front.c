@@ -7,16 +7,16 @@
 
 static void refuse(struct answer *a, const struct request *rq, enum err err, const char *message)
 {
-	struct mcp_fault fault = { err, message, NULL };
+	struct mcp_fault fault = {err, message, NULL};
 
-	answer_error(a, rq, ERA_LEGACY, (struct slice){ 0 }, &fault);
+	answer_error(a, rq, ERA_LEGACY, (struct slice){0}, &fault);
 }
 
 /* The transport refuses: it has set the status, and wants the body. */
 static void front_refuse(void *ctx, struct answer *answer, enum err err, const char *message)
 {
 	(void)ctx;
-	rpc_write_error(&answer->body, (struct slice){ 0 }, err_info(err)->rpc_legacy, message, NULL);
+	rpc_write_error(&answer->body, (struct slice){0}, err_info(err)->rpc_legacy, message, NULL);
 }
 
 static bool head_unauthorized(struct request *rq, struct answer *refusal, enum auth_result result)
@@ -38,7 +38,7 @@ static bool head_local(struct request *rq, struct answer *refusal)
 		       "this request came through a proxy, and auth.mode is none: set auth.mode to required");
 		return false;
 	}
-	rq->principal = (struct principal){ .kind = PRINCIPAL_LOCAL, .subject = "local" };
+	rq->principal = (struct principal){.kind = PRINCIPAL_LOCAL, .subject = "local"};
 	return true;
 }
 
@@ -129,7 +129,8 @@ static void front_request(void *ctx, handle_t exchange, struct request *rq)
 		front_take(exchange, rq);
 }
 
-/* Modern: the client that leaves has cancelled. Legacy: it may come back; the call goes on and its answer finds nobody. */
+/* Modern: the client that leaves has cancelled. Legacy: it may come back; the call goes on and its answer finds nobody.
+ */
 static void front_gone(void *ctx, handle_t exchange)
 {
 	struct ticket *t = ticket_by_exchange(exchange);
@@ -151,11 +152,11 @@ static bool front_ready(void *ctx)
 }
 
 const struct http_ops front_ops = {
-	.head = front_head,
-	.request = front_request,
-	.gone = front_gone,
-	.ready = front_ready,
-	.refuse = front_refuse,
+    .head = front_head,
+    .request = front_request,
+    .gone = front_gone,
+    .ready = front_ready,
+    .refuse = front_refuse,
 };
 
 /* ---- the message ---- */

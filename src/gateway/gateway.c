@@ -5,25 +5,31 @@
 #include <stdio.h>
 #include <string.h>
 
-#define TICKETS_MAX 100000u
+#define TICKETS_MAX  100000u
 #define ACCOUNTS_MAX 100000u
-#define SWEEP_EVERY (5 * USEC_PER_S)
-#define DRAIN_LAST (2 * USEC_PER_S)     /* for the last answers to leave */
+#define SWEEP_EVERY  (5 * USEC_PER_S)
+#define DRAIN_LAST   (2 * USEC_PER_S) /* for the last answers to leave */
 
 struct gateway gateway;
 
 /* Old snapshots, kept while a request is served under them. */
-struct retired { const struct conf *conf; struct retired *next; };
+struct retired {
+	const struct conf *conf;
+	struct retired *next;
+};
 
 /* owner: main */
-static struct { pthread_t net; bool drained; } self;
+static struct {
+	pthread_t net;
+	bool drained;
+} self;
 
 /* ---- NET: upkeep ---- */
 
 static struct session_limits limits_of_sessions(const struct conf *conf)
 {
-	return (struct session_limits){ (size_t)conf->session_max, (size_t)conf->session_max_per_principal,
-		                        conf->session_idle_ttl, conf->session_absolute_ttl / USEC_PER_S };
+	return (struct session_limits){(size_t)conf->session_max, (size_t)conf->session_max_per_principal,
+				       conf->session_idle_ttl, conf->session_absolute_ttl / USEC_PER_S};
 }
 
 static void retired_free(void)
@@ -43,7 +49,7 @@ static void retired_free(void)
 
 static void sweep(struct timer *t)
 {
-	static int64_t shown, dropped;          /* what the metrics tell so far */
+	static int64_t shown, dropped; /* what the metrics tell so far */
 	int64_t sessions, lost = (int64_t)log_dropped();
 
 	session_expire(gateway.sessions, clock_now());
@@ -59,7 +65,11 @@ static void sweep(struct timer *t)
 
 /* ---- NET: messages of main ---- */
 
-struct order { struct mail mail; const struct conf *conf; struct keyring *keys; };
+struct order {
+	struct mail mail;
+	const struct conf *conf;
+	struct keyring *keys;
+};
 
 static void conf_deliver(struct mail *m)
 {
@@ -67,7 +77,7 @@ static void conf_deliver(struct mail *m)
 	struct retired *r = xalloc(sizeof *r);
 
 	OWNED_BY(THREAD_NET);
-	*r = (struct retired){ gateway.conf, gateway.retired };
+	*r = (struct retired){gateway.conf, gateway.retired};
 	gateway.retired = r;
 	gateway.conf = o->conf;
 	session_table_limits(gateway.sessions, limits_of_sessions(o->conf));
@@ -79,7 +89,7 @@ void gateway_reload(const struct conf *conf)
 {
 	struct order *o = xalloc(sizeof *o);
 
-	*o = (struct order){ .mail = { .deliver = conf_deliver }, .conf = conf };
+	*o = (struct order){.mail = {.deliver = conf_deliver}, .conf = conf};
 	mail_post(THREAD_NET, &o->mail);
 }
 
@@ -97,7 +107,7 @@ void gateway_rekey(struct keyring *keys)
 {
 	struct order *o = xalloc(sizeof *o);
 
-	*o = (struct order){ .mail = { .deliver = keys_deliver }, .keys = keys };
+	*o = (struct order){.mail = {.deliver = keys_deliver}, .keys = keys};
 	mail_post(THREAD_NET, &o->mail);
 }
 
@@ -117,7 +127,7 @@ static void drain_last(struct timer *t)
 
 static void drain_refuse(handle_t h, void *object, void *ctx)
 {
-	struct mcp_fault fault = { ERR_DRAINING, "the gateway is shutting down and the call did not end in time", NULL };
+	struct mcp_fault fault = {ERR_DRAINING, "the gateway is shutting down and the call did not end in time", NULL};
 	struct ticket *t = object;
 	handle_t exchange = t->exchange;
 	struct answer a;
@@ -176,7 +186,7 @@ static void drained_deliver(struct mail *m)
 
 static void net_main(void *arg)
 {
-	static struct mail drained = { .deliver = drained_deliver };
+	static struct mail drained = {.deliver = drained_deliver};
 
 	(void)arg;
 	gateway.sweep.fire = sweep;
@@ -255,10 +265,10 @@ static void state_free(void)
 		free(r);
 	}
 	conf_free(gateway.conf);
-	gateway = (struct gateway){ 0 };
+	gateway = (struct gateway){0};
 }
 
-static const struct snowflake_ops upstream_ops = { .answer_early = answer_early };
+static const struct snowflake_ops upstream_ops = {.answer_early = answer_early};
 
 static bool drivers_start(const struct conf *conf, char *why, size_t size)
 {
@@ -303,7 +313,7 @@ void gateway_stop(void)
 	worker_stop();
 	store_stop();
 	snowflake_stop();
-	thread_play(THREAD_NET);                /* what came home too late finds no exchange and ends here */
+	thread_play(THREAD_NET); /* what came home too late finds no exchange and ends here */
 	mail_deliver(THREAD_NET);
 	thread_play(THREAD_MAIN);
 	state_free();

@@ -21,13 +21,13 @@
 /* NET's record of a call that is on its way: what a cancel, a departure or a deletion needs to find. It lives from the
  * call's birth to its end, wherever the call is. */
 struct ticket {
-	handle_t self, exchange;                /* exchange 0: answered early, or its client has left */
+	handle_t self, exchange; /* exchange 0: answered early, or its client has left */
 	struct account *account;
-	struct session *session;                /* its open_calls counts this one; NULL without */
-	struct call *waiting;                   /* in the queue; NULL elsewhere */
-	char *request_id;                       /* raw token, for notifications/cancelled; NULL for none */
+	struct session *session; /* its open_calls counts this one; NULL without */
+	struct call *waiting;    /* in the queue; NULL elsewhere */
+	char *request_id;        /* raw token, for notifications/cancelled; NULL for none */
 	bool slot, cancelled, modern;
-	struct ticket *by_exchange;             /* next in its bucket */
+	struct ticket *by_exchange; /* next in its bucket */
 };
 
 struct gateway {
@@ -43,14 +43,14 @@ struct gateway {
 	struct http *http;
 	struct timer sweep, drain;
 	bool draining;
-	struct retired *retired;                /* old snapshots still in use */
+	struct retired *retired; /* old snapshots still in use */
 };
 extern struct gateway gateway;
 
 /* ---- ticket.c ---- */
-struct ticket *ticket_open(struct call *c);             /* NULL when there are too many calls */
+struct ticket *ticket_open(struct call *c); /* NULL when there are too many calls */
 void ticket_close(struct ticket *t);
-void ticket_answered(struct ticket *t);                 /* its exchange is answered, or its client gone */
+void ticket_answered(struct ticket *t); /* its exchange is answered, or its client gone */
 struct ticket *ticket_of(const struct call *c);
 struct ticket *ticket_by_exchange(handle_t exchange);
 void ticket_bind_session(struct ticket *t, struct session *s);
@@ -66,16 +66,17 @@ extern const struct http_ops front_ops;
 /* ---- admit.c ---- */
 /* The rate, for every message. False: c->fault and Retry-After are set. */
 bool admit_rate(struct call *c);
-void slots_pass_on(void);                               /* starts waiting calls while there are slots */
+void slots_pass_on(void); /* starts waiting calls while there are slots */
 void slot_release(struct ticket *t);
 
 /* ---- reply.c ---- */
 /* An HTTP answer that carries a JSON-RPC error. id may be absent. */
-void answer_error(struct answer *a, const struct request *rq, enum era era, struct slice id, const struct mcp_fault *fault);
+void answer_error(struct answer *a, const struct request *rq, enum era era, struct slice id,
+		  const struct mcp_fault *fault);
 void answer_retry_after(struct answer *a, usec_t after);
 /* The whole answer of a tools/call, from c->answer. Any thread that holds the call. */
 void answer_tool(struct call *c, struct answer *a);
-void answer_early(struct call *c);                      /* SNOWFLAKE: snowflake_ops */
+void answer_early(struct call *c); /* SNOWFLAKE: snowflake_ops */
 
 /* Moves the answer to its exchange; into nothing where the client has left or the listeners are closed. */
 void answer_send(handle_t exchange, struct answer *a);
@@ -89,6 +90,6 @@ void worker_start(void);
 void worker_stop(void);
 
 /* ---- gateway.c ---- */
-void drain_look(void);                                  /* after an exchange ended: is the drain over? */
+void drain_look(void); /* after an exchange ended: is the drain over? */
 
 #endif

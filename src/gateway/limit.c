@@ -12,9 +12,9 @@ int64_t limit_remaining(usec_t tat, int64_t per_minute, int64_t burst, usec_t no
 struct limit_verdict limit_check(usec_t *tat, int64_t per_minute, int64_t burst, usec_t now)
 {
 	usec_t interval = 60 * USEC_PER_S / per_minute;
-	usec_t tolerance = interval * burst;            /* how far ahead of now the tat may be */
+	usec_t tolerance = interval * burst; /* how far ahead of now the tat may be */
 	usec_t next = (*tat > now ? *tat : now) + interval;
-	struct limit_verdict v = { .passed = next - now <= tolerance };
+	struct limit_verdict v = {.passed = next - now <= tolerance};
 
 	if (v.passed)
 		*tat = next;

@@ -10,8 +10,8 @@
 
 struct limit_verdict {
 	bool passed;
-	int64_t remaining;              /* requests that would pass now */
-	usec_t retry_after;             /* 0 when passed */
+	int64_t remaining;  /* requests that would pass now */
+	usec_t retry_after; /* 0 when passed */
 };
 /* per_minute >= 1, burst >= 1. Changes *tat only when passed. */
 struct limit_verdict limit_check(usec_t *tat, int64_t per_minute, int64_t burst, usec_t now);

@@ -11,7 +11,7 @@ static void turn_enter(struct queue *q, struct account *a)
 		q->turn = a->turn_next = a->turn_prev = a;
 		return;
 	}
-	a->turn_next = q->turn;                 /* last in the round */
+	a->turn_next = q->turn; /* last in the round */
 	a->turn_prev = q->turn->turn_prev;
 	a->turn_prev->turn_next = a->turn_next->turn_prev = a;
 }

@@ -11,11 +11,11 @@
 
 struct queue {
 	int64_t max_running, running, waiting;
-	struct account *turn;                   /* whose waiting call is looked at next */
+	struct account *turn; /* whose waiting call is looked at next */
 };
 
 enum admit { ADMIT_RUN, ADMIT_WAIT, ADMIT_ACCOUNT_FULL, ADMIT_QUEUE_FULL };
-#define QUEUE_MAX_WAITING 4096                  /* over all accounts */
+#define QUEUE_MAX_WAITING 4096 /* over all accounts */
 
 /* Unknown to running or waiting; or refused, and still unknown. */
 enum admit queue_admit(struct queue *q, struct account *a, struct call *c, const struct limits *limits);

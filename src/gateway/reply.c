@@ -1,7 +1,7 @@
 /* The answer goes out, the ticket is closed, the call ends. */
 #include "gateway_internal.h"
 
-#define JSON_TYPE "application/json"
+#define JSON_TYPE      "application/json"
 #define ANSWER_CEILING ((size_t)16 << 20)
 
 /* ---- answers ---- */
@@ -14,7 +14,8 @@ static int status_of(enum err err, enum era era)
 	return err_info(err)->http;
 }
 
-void answer_error(struct answer *a, const struct request *rq, enum era era, struct slice id, const struct mcp_fault *fault)
+void answer_error(struct answer *a, const struct request *rq, enum era era, struct slice id,
+		  const struct mcp_fault *fault)
 {
 	const struct err_info *info = err_info(fault->err);
 	struct buf message = buf_with_ceiling(4096);
@@ -25,7 +26,7 @@ void answer_error(struct answer *a, const struct request *rq, enum era era, stru
 	answer_init(a, status_of(fault->err, era), JSON_TYPE);
 	a->body = buf_with_ceiling(ANSWER_CEILING);
 	rpc_write_error(&a->body, id, era == ERA_MODERN ? info->rpc_modern : info->rpc_legacy, buf_text(&message),
-	                fault->data);
+			fault->data);
 	buf_free(&message);
 }
 
@@ -36,7 +37,7 @@ void answer_retry_after(struct answer *a, usec_t after)
 
 static void answer_result(struct call *c, struct answer *a)
 {
-	struct mcp_fault fault = { ERR_INTERNAL, "the answer does not fit", NULL };
+	struct mcp_fault fault = {ERR_INTERNAL, "the answer does not fit", NULL};
 
 	answer_init(a, 200, JSON_TYPE);
 	a->body = buf_with_ceiling(ANSWER_CEILING);
@@ -49,7 +50,7 @@ static void answer_result(struct call *c, struct answer *a)
 /* The texts of a failure name the request, so that a user's report can be found in the log. */
 void answer_tool(struct call *c, struct answer *a)
 {
-	struct tool_result r = { .is_error = c->answer.is_error, .meta = c->answer.meta };
+	struct tool_result r = {.is_error = c->answer.is_error, .meta = c->answer.meta};
 
 	if (c->answer.is_error)
 		buf_addf(&c->answer.text, " [%s]", c->request->id);
@@ -84,11 +85,11 @@ static void reply_log(const struct call *c, const struct ticket *t, int status)
 	const struct statement *s = c->plan_n ? &c->plan[c->plan_at < c->plan_n ? c->plan_at : c->plan_n - 1] : NULL;
 
 	log_event(LOG_INFO, "call", log_text("request", c->request->id),
-	          log_text("principal", c->request->principal.subject), log_text("method", c->rpc.method),
-	          log_text("tool", c->tool ? c->tool->name : NULL), log_text("outcome", outcome_of(c, t)),
-	          log_text("error", c->fault.err != ERR_OK ? err_info(c->fault.err)->name : NULL),
-	          log_text("query", s && *s->handle ? s->handle : NULL), log_number("status", status),
-	          log_number("ms", (clock_now() - c->born) / USEC_PER_MS));
+		  log_text("principal", c->request->principal.subject), log_text("method", c->rpc.method),
+		  log_text("tool", c->tool ? c->tool->name : NULL), log_text("outcome", outcome_of(c, t)),
+		  log_text("error", c->fault.err != ERR_OK ? err_info(c->fault.err)->name : NULL),
+		  log_text("query", s && *s->handle ? s->handle : NULL), log_number("status", status),
+		  log_number("ms", (clock_now() - c->born) / USEC_PER_MS));
 }
 
 /* A cancelled legacy call gets no response; the exchange still needs an end. */
@@ -119,7 +120,7 @@ enum verdict step_reply(struct call *c)
 	if (exchange)
 		reply_answer(c, t, &c->http);
 	reply_log(c, t, exchange ? c->http.status : 0);
-	if (c->exchange) {                      /* else it was counted when it was answered early */
+	if (c->exchange) { /* else it was counted when it was answered early */
 		metric_count(METRIC_calls, outcome_of(c, t));
 		metric_observe(METRIC_call_seconds, clock_now() - c->born);
 	}
@@ -159,7 +160,7 @@ void answer_early(struct call *c)
 	struct early *e = xalloc(sizeof *e);
 
 	OWNED_BY(THREAD_SNOWFLAKE);
-	*e = (struct early){ .mail = { .deliver = early_deliver }, .ticket = c->ticket, .exchange = c->exchange };
+	*e = (struct early){.mail = {.deliver = early_deliver}, .ticket = c->ticket, .exchange = c->exchange};
 	c->answer.running = true;
 	c->tool->answer(c);
 	answer_tool(c, &e->answer);

@@ -38,7 +38,7 @@ enum verdict step_resolve(struct call *c)
 	c->tool = tool_find(rq->policy, json_text_of(c->rpc.params, "name"));
 	if (!c->tool)
 		return call_fail(c, ERR_INVALID_PARAMS, "unknown tool %.100s; tools/list shows what there is",
-		                 json_text_of(c->rpc.params, "name"));
+				 json_text_of(c->rpc.params, "name"));
 	c->arguments = arguments ? json_incref(arguments) : json_object();
 	if (!arena_attach(c->arena, c->arguments, json_release))
 		return call_fail(c, ERR_NOMEM, "the arguments are too large");

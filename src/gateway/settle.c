@@ -26,8 +26,9 @@ static void change_session(struct call *c, struct session *s)
 
 static struct session *change_new_session(struct call *c, struct ticket *t)
 {
-	struct session *s = session_new(gateway.sessions, &c->request->principal, c->era.era == ERA_MODERN ?
-	                                REVISION_2026_07_28 : c->revision, &c->change.context, c->durable.ended);
+	struct session *s = session_new(gateway.sessions, &c->request->principal,
+					c->era.era == ERA_MODERN ? REVISION_2026_07_28 : c->revision,
+					&c->change.context, c->durable.ended);
 
 	if (!s)
 		return NULL;
@@ -43,7 +44,7 @@ static enum verdict change_again(struct call *c, const struct session *s)
 	for (size_t i = 0; i < c->plan_n; i++)
 		buf_free(&c->plan[i].raw);
 	c->plan_n = c->plan_at = 0;
-	c->change = (struct session_change){ .limit = -1, .wait_seconds = -1 };
+	c->change = (struct session_change){.limit = -1, .wait_seconds = -1};
 	c->replans++;
 	c->context_version = s->version;
 	if (!context_copy(c->arena, &s->context, &c->context))

@@ -101,7 +101,13 @@ void ticket_cancel(struct ticket *t)
 }
 
 /* Cancelling may end a ticket, so the list is made first. */
-struct found { const struct session *session; struct slice request_id; handle_t asking; handle_t *v; size_t n; };
+struct found {
+	const struct session *session;
+	struct slice request_id;
+	handle_t asking;
+	handle_t *v;
+	size_t n;
+};
 
 static void ticket_match(handle_t h, void *object, void *ctx)
 {
@@ -118,7 +124,7 @@ static void ticket_match(handle_t h, void *object, void *ctx)
 void tickets_cancel(const struct session *s, struct slice request_id, handle_t asking)
 {
 	size_t most = handle_count(gateway.tickets);
-	struct found f = { s, request_id, asking, xalloc((most + 1) * sizeof(handle_t)), 0 };
+	struct found f = {s, request_id, asking, xalloc((most + 1) * sizeof(handle_t)), 0};
 
 	handle_each(gateway.tickets, ticket_match, &f);
 	for (size_t i = 0; i < f.n; i++) {

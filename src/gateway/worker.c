@@ -3,7 +3,9 @@
 
 #define WORKERS 2
 
-static struct { pthread_t threads[WORKERS]; } self;    /* owner: main */
+static struct {
+	pthread_t threads[WORKERS];
+} self; /* owner: main */
 
 /* One `stop` per thread; its receiver leaves its loop. */
 static _Thread_local bool stopping;

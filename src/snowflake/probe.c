@@ -30,6 +30,7 @@ int probe_health(const char *url)
 	curl_easy_cleanup(easy);
 	if (rc == CURLE_OK && status >= 200 && status < 300)
 		return 0;
-	fprintf(stderr, "snowgate: %s: %s\n", url ? url : "readyz", rc != CURLE_OK ? curl_easy_strerror(rc) : "not ready");
+	fprintf(stderr, "snowgate: %s: %s\n", url ? url : "readyz",
+		rc != CURLE_OK ? curl_easy_strerror(rc) : "not ready");
 	return 1;
 }

@@ -1,4 +1,5 @@
-/* Does a statement stay within a list of databases? Names are looked at as tokens; what could name another one is refused. */
+/* Does a statement stay within a list of databases? Names are looked at as tokens; what could name another one is
+ * refused. */
 #include "snowgate/err.h"
 #include "snowgate/sql.h"
 
@@ -17,7 +18,7 @@ struct walk {
 	struct sql_lexer lexer;
 	struct sql_token now;
 	struct texts databases;
-	bool query;                     /* SELECT, WITH, VALUES: DATABASE and SCHEMA may be names there */
+	bool query; /* SELECT, WITH, VALUES: DATABASE and SCHEMA may be names there */
 	struct bounds_verdict *verdict;
 };
 
@@ -33,9 +34,9 @@ static void step(struct walk *w)
 
 static bool refuse(struct walk *w, const struct sql_token *t, const char *advice)
 {
-	*w->verdict = (struct bounds_verdict){ .line = t->line, .column = t->column, .advice = advice };
+	*w->verdict = (struct bounds_verdict){.line = t->line, .column = t->column, .advice = advice};
 	w->verdict->reason = arena_printf(w->arena, "%.*s may name a database that is not allowed here",
-	                                  (int)(t->text.n < 255 ? t->text.n : 255), t->text.data);
+					  (int)(t->text.n < 255 ? t->text.n : 255), t->text.data);
 	if (!w->verdict->reason)
 		w->verdict->reason = "a name may lie in a database that is not allowed here";
 	return false;
@@ -44,13 +45,13 @@ static bool refuse(struct walk *w, const struct sql_token *t, const char *advice
 /* Reads the chain that begins at a name and stops behind it. */
 static struct chain chain_read(struct walk *w)
 {
-	struct chain c = { .n = 1, .first = w->now, .part = { w->now } };
+	struct chain c = {.n = 1, .first = w->now, .part = {w->now}};
 
 	step(w);
 	while (sql_token_is(&w->now, ".")) {
 		step(w);
 		if (c.n < PARTS_MAX)
-			c.part[c.n] = is_name(&w->now) ? w->now : (struct sql_token){ 0 };
+			c.part[c.n] = is_name(&w->now) ? w->now : (struct sql_token){0};
 		c.n++;
 		if (is_name(&w->now))
 			step(w);
@@ -69,8 +70,9 @@ static bool chain_within(struct walk *w, const struct chain *c, size_t parts_wit
 {
 	if (c->n < parts_with_database || database_allowed(w, &c->first))
 		return true;
-	return refuse(w, &c->first, "Name one of the allowed databases; give tables an alias rather than writing "
-	                            "schema.table.column.");
+	return refuse(w, &c->first,
+		      "Name one of the allowed databases; give tables an alias rather than writing "
+		      "schema.table.column.");
 }
 
 /* A name in a string: IDENTIFIER('a.b.c'), TABLE('a.b.c'). */
@@ -84,7 +86,7 @@ static bool string_within(struct walk *w)
 		return true;
 	step(w);
 	if (t.text.n >= 2 &&
-	    sql_name_parse(w->arena, (struct slice){ t.text.data + 1, t.text.n - 2 }, 3, &name, &why) == ERR_OK &&
+	    sql_name_parse(w->arena, (struct slice){t.text.data + 1, t.text.n - 2}, 3, &name, &why) == ERR_OK &&
 	    (name.n < 3 || texts_have(w->databases, name.part[0])))
 		return true;
 	return refuse(w, &t, NULL);
@@ -120,7 +122,8 @@ static bool word_within(struct walk *w)
 
 	if (!w->query && sql_token_is(&w->now, "ACCOUNT"))
 		return refuse(w, &w->now, "Name a database instead of the account.");
-	if (!w->query && (sql_token_is(&w->now, "DATABASE") || sql_token_is(&w->now, "IN") || sql_token_is(&w->now, "FROM")))
+	if (!w->query &&
+	    (sql_token_is(&w->now, "DATABASE") || sql_token_is(&w->now, "IN") || sql_token_is(&w->now, "FROM")))
 		needs = sql_token_is(&w->now, "DATABASE") ? 1 : 2;
 	else if (!w->query && sql_token_is(&w->now, "SCHEMA"))
 		needs = 2;
@@ -150,15 +153,15 @@ static bool opens_query(struct slice sql)
 
 bool sql_within(struct arena *a, struct slice sql, struct texts databases, struct bounds_verdict *verdict)
 {
-	struct walk w = { .arena = a, .databases = databases, .query = opens_query(sql), .verdict = verdict };
+	struct walk w = {.arena = a, .databases = databases, .query = opens_query(sql), .verdict = verdict};
 
-	*verdict = (struct bounds_verdict){ 0 };
+	*verdict = (struct bounds_verdict){0};
 	sql_lexer_init(&w.lexer, sql);
 	step(&w);
 	while (w.now.kind != SQL_END) {
 		if (w.now.kind == SQL_BAD)
 			return refuse(&w, &w.now, NULL);
-		if (sql_token_is(&w.now, ":")) {        /* a path into a VARIANT: payload:a.b.c */
+		if (sql_token_is(&w.now, ":")) { /* a path into a VARIANT: payload:a.b.c */
 			step(&w);
 			if (is_name(&w.now))
 				chain_read(&w);

@@ -8,9 +8,9 @@
 #include <string.h>
 
 /* A record of 2 KiB and its key make about 200 MiB at this ceiling. */
-#define RECORDS_MAX 100000u
-#define BUCKETS (1u << 16)
-#define EXPIRE_BUCKETS 4096u            /* looked through in one expire() */
+#define RECORDS_MAX    100000u
+#define BUCKETS        (1u << 16)
+#define EXPIRE_BUCKETS 4096u /* looked through in one expire() */
 
 struct record {
 	struct record *next;
@@ -65,7 +65,7 @@ static int memory_pass(struct store *s)
 
 static struct record **memory_find(struct store *s, enum record_kind kind, const char *key)
 {
-	uint32_t hash = 2166136261u;            /* FNV-1a */
+	uint32_t hash = 2166136261u; /* FNV-1a */
 	struct record **at;
 
 	for (const char *c = key; *c; c++)
@@ -128,13 +128,13 @@ static void memory_expire(struct store *s, int64_t now)
 }
 
 const struct store_backend store_memory = {
-	.name = "memory",
-	.open = memory_open,
-	.close = memory_close,
-	.begin = memory_pass,
-	.commit = memory_pass,
-	.put = memory_put,
-	.get = memory_get,
-	.del = memory_del,
-	.expire = memory_expire,
+    .name = "memory",
+    .open = memory_open,
+    .close = memory_close,
+    .begin = memory_pass,
+    .commit = memory_pass,
+    .put = memory_put,
+    .get = memory_get,
+    .del = memory_del,
+    .expire = memory_expire,
 };

@@ -15,7 +15,7 @@ static struct {
 
 #define EXPIRE_EVERY (10 * USEC_PER_S)
 
-static const struct store_backend *const backends[] = { &store_memory };
+static const struct store_backend *const backends[] = {&store_memory};
 
 bool store_open(const struct conf *conf, char *why, size_t why_size)
 {
@@ -113,7 +113,7 @@ static void stop_deliver(struct mail *m)
 
 void store_stop(void)
 {
-	static struct mail stop = { .deliver = stop_deliver };
+	static struct mail stop = {.deliver = stop_deliver};
 
 	mail_post(THREAD_STORE, &stop);
 	thread_join(self.thread);

@@ -223,13 +223,19 @@ int plan_cancel_query(struct call *c)
 	return ERR_OK;
 }
 
+/* Snowflake's answer to a cancel that comes too late (snowflake-rest.md A.6). */
+static bool ended_before(const struct statement *s)
+{
+	return s->state == STATEMENT_SUCCEEDED || (s->failure.code && strcmp(s->failure.code, "000605") == 0);
+}
+
 void answer_cancel_query(struct call *c)
 {
 	const struct statement *s = &c->plan[0];
 
 	if (s->state == STATEMENT_CANCELLED)
 		buf_addf(&c->answer.text, "Cancelled statement %s.", s->handle);
-	else if (s->state == STATEMENT_SUCCEEDED)
+	else if (ended_before(s))
 		buf_addf(&c->answer.text, "Statement %s had already ended; get_result has its outcome.", s->handle);
 	else
 		tool_statement_error(c, s);
