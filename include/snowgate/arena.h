@@ -15,11 +15,11 @@
 struct arena;
 
 struct arena *arena_new(size_t ceiling);
-void arena_free(struct arena *a);                               /* NULL is fine */
+void arena_free(struct arena *a); /* NULL is fine */
 
 /* Zeroed, aligned for any object. NULL when the ceiling would be passed (one client suffers, not the process). */
 void *arena_alloc(struct arena *a, size_t size) MUST_USE;
-char *arena_strdup(struct arena *a, const char *text) MUST_USE;         /* NULL in, NULL out */
+char *arena_strdup(struct arena *a, const char *text) MUST_USE; /* NULL in, NULL out */
 char *arena_strndup(struct arena *a, const char *text, size_t n) MUST_USE;
 char *arena_printf(struct arena *a, const char *format, ...) PRINTF_LIKE(2, 3) MUST_USE;
 char *arena_vprintf(struct arena *a, const char *format, va_list args) PRINTF_LIKE(2, 0) MUST_USE;

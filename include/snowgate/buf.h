@@ -20,8 +20,8 @@ struct buf {
 
 /* A buffer that may grow to `ceiling` bytes. Allocates nothing yet. */
 struct buf buf_with_ceiling(size_t ceiling);
-void buf_free(struct buf *b);                                   /* ends it; it may be used again, empty */
-void buf_clear(struct buf *b);                                  /* empty, memory kept, failure forgotten */
+void buf_free(struct buf *b);  /* ends it; it may be used again, empty */
+void buf_clear(struct buf *b); /* empty, memory kept, failure forgotten */
 bool buf_failed(const struct buf *b);
 
 /* Appends. False when the ceiling would be passed; the buffer is then failed and empty. */

@@ -29,82 +29,89 @@ enum step {
 	STEPS_N
 };
 
-#define CALL_LARGE (64 * 1024)          /* bytes from which parsing, guarding and rendering go to a WORKER */
-#define PLAN_MAX 8                      /* statements in a plan */
+#define CALL_LARGE (64 * 1024) /* bytes from which parsing, guarding and rendering go to a WORKER */
+#define PLAN_MAX   8           /* statements in a plan */
 
 /* ---- a statement of the plan ---- */
 
 enum statement_kind {
-	STATEMENT_RUN,                  /* submit SQL, wait, fetch a window of its rows */
-	STATEMENT_ATTACH,               /* wait for a statement that exists, fetch a window of its rows */
-	STATEMENT_CANCEL                /* cancel a statement that exists */
+	STATEMENT_RUN,    /* submit SQL, wait, fetch a window of its rows */
+	STATEMENT_ATTACH, /* wait for a statement that exists, fetch a window of its rows */
+	STATEMENT_CANCEL  /* cancel a statement that exists */
 };
 /* Where a statement is. */
 enum statement_state {
-	STATEMENT_NEW,                  /* nothing sent */
-	STATEMENT_SENT,                 /* submitted, handle not known yet */
-	STATEMENT_RUNNING,              /* handle known, not terminal */
-	STATEMENT_SUCCEEDED, STATEMENT_FAILED, STATEMENT_CANCELLED,
-	STATEMENT_UNKNOWN               /* a write whose fate is unknown */
+	STATEMENT_NEW,     /* nothing sent */
+	STATEMENT_SENT,    /* submitted, handle not known yet */
+	STATEMENT_RUNNING, /* handle known, not terminal */
+	STATEMENT_SUCCEEDED,
+	STATEMENT_FAILED,
+	STATEMENT_CANCELLED,
+	STATEMENT_UNKNOWN /* a write whose fate is unknown */
 };
 /* Why it failed. Texts are in the call's arena. */
 struct failure {
-	enum err err;                   /* ERR_SQL, ERR_UPSTREAM..., ERR_TIMEOUT, ERR_OUTCOME_UNKNOWN; ERR_OK: it did not */
-	const char *code, *sqlstate;    /* Snowflake's, NULL where it gave none */
+	enum err err; /* ERR_SQL, ERR_UPSTREAM..., ERR_TIMEOUT, ERR_OUTCOME_UNKNOWN; ERR_OK: it did not */
+	const char *code, *sqlstate; /* Snowflake's, NULL where it gave none */
 	const char *message;
 };
 struct job;
 /* Rows of one partition. */
-struct page { size_t first; json_t *rows; };
+struct page {
+	size_t first;
+	json_t *rows;
+};
 
 struct statement {
 	enum statement_kind kind;
 	/* fixed by the plan */
-	const char *sql;                /* RUN */
-	json_t *bindings;               /* array of {"type","value"}; NULL for none; owned by the arena */
+	const char *sql;  /* RUN */
+	json_t *bindings; /* array of {"type","value"}; NULL for none; owned by the arena */
 	struct context context;
-	bool metadata;                  /* the gateway's own short one: sent sync, not journalled */
-	bool write;                     /* CLASS_DML or more: retry=true from the first try, journalled */
-	int64_t timeout_s;              /* Snowflake's limit on it */
-	size_t offset, rows;            /* the window of rows wanted; rows 0: only the outcome */
-	size_t bytes;                   /* stop fetching beyond so many bytes of raw rows; 0: no limit */
+	bool metadata;       /* the gateway's own short one: sent sync, not journalled */
+	bool write;          /* CLASS_DML or more: retry=true from the first try, journalled */
+	int64_t timeout_s;   /* Snowflake's limit on it */
+	size_t offset, rows; /* the window of rows wanted; rows 0: only the outcome */
+	size_t bytes;        /* stop fetching beyond so many bytes of raw rows; 0: no limit */
 	/* SNOWFLAKE's */
 	enum statement_state state;
 	char request_id[37];
-	char handle[64];                /* query id; ATTACH and CANCEL: given */
+	char handle[64]; /* query id; ATTACH and CANCEL: given */
 	usec_t sent;
 	int polls, tries;
 	bool cancel_sent;
 	struct failure failure;
 	struct column *columns;
 	size_t columns_n, total_rows;
-	struct { size_t first, rows; } *partitions;
+	struct {
+		size_t first, rows;
+	} * partitions;
 	size_t partitions_n, next_partition;
-	struct page *pages;             /* partitions_n of them; pages_n are there */
+	struct page *pages; /* partitions_n of them; pages_n are there */
 	size_t pages_n, raw_bytes;
 	bool has_stats;
 	int64_t inserted, updated, deleted, duplicates;
-	struct buf raw;                 /* the response body under way to decode; freed with the call */
-	int raw_partition;              /* which partition it is; 0: with metadata */
-	enum err raw_fault;             /* what decode found wrong with it */
-	struct job *job;                /* SNOWFLAKE's record of the call, between sign and shape */
+	struct buf raw;     /* the response body under way to decode; freed with the call */
+	int raw_partition;  /* which partition it is; 0: with metadata */
+	enum err raw_fault; /* what decode found wrong with it */
+	struct job *job;    /* SNOWFLAKE's record of the call, between sign and shape */
 };
 
 /* ---- the answer of a tool ---- */
 struct tool_answer {
-	struct buf text;                /* the one text block */
-	struct buf structured;          /* JSON text of an object; empty: none */
-	json_t *meta;                   /* _meta of the result; NULL: none; owned by the arena */
+	struct buf text;       /* the one text block */
+	struct buf structured; /* JSON text of an object; empty: none */
+	json_t *meta;          /* _meta of the result; NULL: none; owned by the arena */
 	bool is_error;
-	bool running;                   /* answered before the statement's end */
+	bool running; /* answered before the statement's end */
 };
 
 /* What a call wants to change in its session; applied in settle, under the version it read. */
 struct session_change {
 	bool wanted, forget_parameters;
-	bool create;                    /* set_context without a session: make one */
-	struct context context;         /* the whole new one */
-	const char *format;             /* preferences; NULL, -1: as they were */
+	bool create;            /* set_context without a session: make one */
+	struct context context; /* the whole new one */
+	const char *format;     /* preferences; NULL, -1: as they were */
 	int64_t limit, wait_seconds;
 };
 
@@ -112,65 +119,67 @@ struct tool;
 
 struct call {
 	uint32_t magic;
-	struct mail mail;               /* how it travels */
-	struct call *next;              /* where it waits for a slot: the one behind it */
-	struct timer timer;             /* queue wait (NET), poll and patience (SNOWFLAKE); idle while it travels */
+	struct mail mail;   /* how it travels */
+	struct call *next;  /* where it waits for a slot: the one behind it */
+	struct timer timer; /* queue wait (NET), poll and patience (SNOWFLAKE); idle while it travels */
 	enum step step;
-	struct arena *arena;            /* the request's */
-	struct request *request;        /* method, headers, principal, policy, configuration snapshot, body */
-	handle_t exchange;              /* NET's name for the client's end; 0 once answered */
-	handle_t ticket;                /* NET's record of this call: slot, cancel, session; what a cancel mail names */
-	usec_t born, deadline;          /* deadline: when a running statement is answered as `running`; 0: never */
+	struct arena *arena;     /* the request's */
+	struct request *request; /* method, headers, principal, policy, configuration snapshot, body */
+	handle_t exchange;       /* NET's name for the client's end; 0 once answered */
+	handle_t ticket;         /* NET's record of this call: slot, cancel, session; what a cancel mail names */
+	usec_t born, deadline;   /* deadline: when a running statement is answered as `running`; 0: never */
 
 	/* the message */
 	struct rpc rpc;
 	struct era_verdict era;
 	enum method_id method;
 	/* the session: by handle, never by pointer, and what was read from it at bind */
-	char session_id[SESSION_ID_SIZE];       /* "" without a session */
-	bool by_header;                 /* door 1 */
-	enum revision revision;         /* that the answer speaks */
-	struct context context;         /* the session's or the principal's default */
+	char session_id[SESSION_ID_SIZE]; /* "" without a session */
+	bool by_header;                   /* door 1 */
+	enum revision revision;           /* that the answer speaks */
+	struct context context;           /* the session's or the principal's default */
 	uint64_t context_version;
 	const char *preferred_format;
 	int64_t preferred_limit, preferred_wait;
-	bool loaded;                    /* the store was asked for the session */
-	const char *session_handle;     /* door 2: the argument, checked for its shape; NULL without */
-	struct {                        /* what the store must hold before the answer goes out */
-		bool put, forget;       /* the session's record; or its end */
-		bool operation;         /* the write of the plan */
+	bool loaded;                /* the store was asked for the session */
+	const char *session_handle; /* door 2: the argument, checked for its shape; NULL without */
+	struct {                    /* what the store must hold before the answer goes out */
+		bool put, forget;   /* the session's record; or its end */
+		bool operation;     /* the write of the plan */
 		char handle[SESSION_HANDLE_SIZE];
-		char ended[SESSION_ID_SIZE];    /* a session that had to make room; "" for none */
+		char ended[SESSION_ID_SIZE]; /* a session that had to make room; "" for none */
 	} durable;
-	struct buf record;              /* the session's record, read or to be stored */
+	struct buf record; /* the session's record, read or to be stored */
 
 	/* the work */
 	const struct tool *tool;
-	json_t *arguments;              /* object; owned by the arena */
+	json_t *arguments; /* object; owned by the arena */
 	struct statement plan[PLAN_MAX];
 	size_t plan_n, plan_at;
 	enum rows_format format;
 	struct rows_budget budget;
 	size_t offset;
-	unsigned class;                 /* enum statement_class of the client's SQL; 0: none */
-	bool slot;                      /* holds a slot of the queue */
+	unsigned class; /* enum statement_class of the client's SQL; 0: none */
+	bool slot;      /* holds a slot of the queue */
 	struct session_change change;
-	struct { int64_t calls_left, running; } allowance;      /* of the principal; filled in settle */
-	void *tool_state;               /* a tool's own, in the arena */
+	struct {
+		int64_t calls_left, running;
+	} allowance;      /* of the principal; filled in settle */
+	void *tool_state; /* a tool's own, in the arena */
 
 	/* the outcome */
-	struct mcp_fault fault;         /* a protocol error, unless err is ERR_OK */
+	struct mcp_fault fault; /* a protocol error, unless err is ERR_OK */
 	struct tool_answer answer;
-	struct buf result;              /* JSON text of the JSON-RPC result; empty where there is none to give */
-	usec_t retry_after;             /* with a refusal by a limit; 0: none */
-	int replans;                    /* times the session had changed under it */
-	bool cancelled;                 /* the client no longer wants it; answer nothing (legacy) or nobody is there (modern) */
+	struct buf result;  /* JSON text of the JSON-RPC result; empty where there is none to give */
+	usec_t retry_after; /* with a refusal by a limit; 0: none */
+	int replans;        /* times the session had changed under it */
+	bool cancelled;     /* the client no longer wants it; answer nothing (legacy) or nobody is there (modern) */
 	struct answer http;
 };
 
 /* ---- the road ---- */
-struct call *call_new(handle_t exchange, struct request *rq);   /* takes rq; step parse */
-void call_free(struct call *c);                                 /* and its request, arena and all */
+struct call *call_new(handle_t exchange, struct request *rq); /* takes rq; step parse */
+void call_free(struct call *c);                               /* and its request, arena and all */
 /* Runs the call until it waits, ends or belongs to another thread (then it is posted there). The caller has given it
  * away: it must not touch the call afterwards. */
 void call_run(struct call *c);

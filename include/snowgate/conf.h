@@ -4,8 +4,8 @@
  * it may be read from any thread and is changed by none.
  *
  * Sources, later wins: the defaults of tbl/conf.def, the YAML file (with ${VAR} and include:), the environment
- * (SNOWGATE_<SECTION>_<KEY>; a list with commas). Snowflake connections: inline (snowflake.connections), else connections.toml/config.toml
- * and SNOWFLAKE_* as Snowflake's own tools read them (snowflake-rest.md E.3).
+ * (SNOWGATE_<SECTION>_<KEY>; a list with commas). Snowflake connections: inline (snowflake.connections), else
+ * connections.toml/config.toml and SNOWFLAKE_* as Snowflake's own tools read them (snowflake-rest.md E.3).
  *
  * In the snapshot: paths are resolved (relative to the file that names them; ~/ is the home directory), an IPv6 address
  * has no brackets, roles, warehouses, databases and schemas are spelled as Snowflake stores them (unquoted in the file:
@@ -17,91 +17,99 @@
 #include "snowgate/buf.h"
 #include "snowgate/principal.h"
 
-struct texts { size_t n; const char *const *v; };
+struct texts {
+	size_t n;
+	const char *const *v;
+};
 
 /* How to reach one Snowflake account. Texts are NULL where not given. Secrets are read from their files when the
  * snapshot is built. */
 struct connection {
 	const char *name;
-	const char *account, *user, *host, *protocol;           /* host and protocol ("https") always filled */
-	int64_t port;                                           /* always filled */
+	const char *account, *user, *host, *protocol; /* host and protocol ("https") always filled */
+	int64_t port;                                 /* always filled */
 	enum connection_auth { CONNECTION_KEY_PAIR, CONNECTION_PAT, CONNECTION_OAUTH } auth;
 	/* CONNECTION_KEY_PAIR: private_key_raw is the key's PEM in any case, read from private_key_file where that is
 	 * given, and known to open with private_key_passphrase (NULL: not encrypted). */
 	const char *private_key_file, *private_key_raw, *private_key_passphrase;
-	const char *token;                                      /* PAT or OAuth token, read from token_file where given */
-	const char *token_file;                                 /* re-read before use where given */
-	const char *ca_file;                                    /* additional trust anchors, PEM */
-	const char *database, *schema, *warehouse, *role;       /* defaults of a principal without a context of its own */
+	const char *token;                                /* PAT or OAuth token, read from token_file where given */
+	const char *token_file;                           /* re-read before use where given */
+	const char *ca_file;                              /* additional trust anchors, PEM */
+	const char *database, *schema, *warehouse, *role; /* defaults of a principal without a context of its own */
 };
 
 /* Rates and caps of one profile (limits.NAME). A policy without a profile has `default`. */
 struct limits {
 	const char *name;
-	int64_t calls_per_minute;       /* tools/call and other calls; default 600 */
-	int64_t burst;                  /* calls at once before the rate counts; default 60 */
-	int64_t running;                /* statements of one principal at one time; default 4 */
-	int64_t queued;                 /* its calls waiting for a slot; default 16 */
-	usec_t queue_wait;              /* longest wait for a slot; default 30s */
+	int64_t calls_per_minute; /* tools/call and other calls; default 600 */
+	int64_t burst;            /* calls at once before the rate counts; default 60 */
+	int64_t running;          /* statements of one principal at one time; default 4 */
+	int64_t queued;           /* its calls waiting for a slot; default 16 */
+	usec_t queue_wait;        /* longest wait for a slot; default 30s */
 };
 
 /* Statement classes a policy may allow; bits. Names in the file: read metadata dml ddl dcl. */
 enum statement_class {
-	CLASS_READ = 1 << 0,            /* SELECT, WITH ... SELECT, VALUES */
-	CLASS_METADATA = 1 << 1,        /* SHOW, DESCRIBE, EXPLAIN */
-	CLASS_DML = 1 << 2,             /* INSERT UPDATE DELETE MERGE TRUNCATE */
-	CLASS_DDL = 1 << 3,             /* CREATE ALTER DROP UNDROP COMMENT */
-	CLASS_DCL = 1 << 4,             /* GRANT REVOKE */
+	CLASS_READ = 1 << 0,     /* SELECT, WITH ... SELECT, VALUES */
+	CLASS_METADATA = 1 << 1, /* SHOW, DESCRIBE, EXPLAIN */
+	CLASS_DML = 1 << 2,      /* INSERT UPDATE DELETE MERGE TRUNCATE */
+	CLASS_DDL = 1 << 3,      /* CREATE ALTER DROP UNDROP COMMENT */
+	CLASS_DCL = 1 << 4,      /* GRANT REVOKE */
 };
 
 enum toolset { TOOLSET_CORE = 1 << 0, TOOLSET_CLASSIC = 1 << 1 };
 
 /* What a principal may do. The first policy that matches counts; none matches: refused. */
 struct policy {
-	const char *name;               /* "policy 1" where not named */
-	struct texts principals, groups;/* match: names with * and ? ; both empty matches everybody */
-	const struct connection *connection;    /* NULL only where conf_faults.no_connection was set */
-	struct texts roles;             /* allowed roles; the first is the default; empty: the connection's only */
-	const char *warehouse;          /* fixed: the argument disappears from the schema; NULL: free */
-	struct texts databases;         /* allowed databases; empty: all. One: it is fixed */
-	unsigned statements;            /* enum statement_class bits; default read, metadata */
-	unsigned toolsets;              /* listed; enum toolset bits; default core */
+	const char *name;                    /* "policy 1" where not named */
+	struct texts principals, groups;     /* match: names with * and ? ; both empty matches everybody */
+	const struct connection *connection; /* NULL only where conf_faults.no_connection was set */
+	struct texts roles;                  /* allowed roles; the first is the default; empty: the connection's only */
+	const char *warehouse;               /* fixed: the argument disappears from the schema; NULL: free */
+	struct texts databases;              /* allowed databases; empty: all. One: it is fixed */
+	unsigned statements;                 /* enum statement_class bits; default read, metadata */
+	unsigned toolsets;                   /* listed; enum toolset bits; default core */
 	const struct limits *limits;
 };
 
 struct conf {
-#define CONF_TEXT const char *
-#define CONF_INT int64_t
-#define CONF_BOOL bool
-#define CONF_TIME int64_t
-#define CONF_SIZE int64_t
-#define CONF_LIST struct texts
-#define CONF_CHOICE int
+#define CONF_TEXT                                           const char *
+#define CONF_INT                                            int64_t
+#define CONF_BOOL                                           bool
+#define CONF_TIME                                           int64_t
+#define CONF_SIZE                                           int64_t
+#define CONF_LIST                                           struct texts
+#define CONF_CHOICE                                         int
 #define CONF(section, key, type, def, min, max, flags, doc) CONF_##type section##_##key;
 #include "snowgate/tbl/conf.def"
 #undef CONF
-	const char *file;                                       /* the YAML file read; NULL where there was none */
+	const char *file; /* the YAML file read; NULL where there was none */
 	size_t connections_n, policies_n, limits_n;
 	const struct connection *connections;
 	const struct policy *policies;
 	const struct limits *limits;
-	struct arena *arena;                                    /* everything above lives here */
-	int64_t *users;                                         /* requests served under it; NET alone counts */
+	struct arena *arena; /* everything above lives here */
+	int64_t *users;      /* requests served under it; NET alone counts */
 };
 
 enum { AUTH_REQUIRED, AUTH_NONE };
 enum { SUBMIT_ASYNC, SUBMIT_SYNC };
 
 /* A fault: where, what, and what to do. Faults are collected, not only the first. */
-struct conf_fault { const char *file; int line; const char *key; const char *reason; };
+struct conf_fault {
+	const char *file;
+	int line;
+	const char *key;
+	const char *reason;
+};
 struct conf_faults {
 	struct arena *arena;
 	size_t n;
 	struct conf_fault *v;
 	size_t warnings_n;
 	struct conf_fault *warnings;
-	bool no_connection;             /* a policy has no connection (a warning says how to make one): fine for
-	                                 * `snowgate key new`, not for `serve` */
+	bool no_connection; /* a policy has no connection (a warning says how to make one): fine for
+			     * `snowgate key new`, not for `serve` */
 };
 
 /* Reads, merges and validates. `file` NULL: $SNOWGATE_CONFIG, ./snowgate.yaml, /etc/snowgate/snowgate.yaml, or none.
@@ -124,13 +132,13 @@ bool conf_faults_write(struct buf *b, const struct conf_faults *faults);
  * on with the old values of these. */
 bool conf_changes(struct buf *b, const struct conf *from, const struct conf *to);
 
-/* The first policy that fits a principal's subject or its group, or NULL. With no policies in the file there is one that
- * matches everybody: the default connection, its role, read and metadata, toolset core, the default limits. */
+/* The first policy that fits a principal's subject or its group, or NULL. With no policies in the file there is one
+ * that matches everybody: the default connection, its role, read and metadata, toolset core, the default limits. */
 const struct policy *conf_policy(const struct conf *conf, const struct principal *p);
 /* By name; NULL: the default connection, whose name snowflake_connection holds. NULL where there is none. */
 const struct connection *conf_connection(const struct conf *conf, const char *name);
 
-bool texts_have(struct texts t, const char *text);              /* exact */
-bool address_is_loopback(const char *address);                  /* 127/8, ::1, unix: */
+bool texts_have(struct texts t, const char *text); /* exact */
+bool address_is_loopback(const char *address);     /* 127/8, ::1, unix: */
 
 #endif

@@ -9,28 +9,30 @@
 #include "snowgate/buf.h"
 
 #define SHA256_BYTES 32
-struct sha256 { uint8_t bytes[SHA256_BYTES]; };
+struct sha256 {
+	uint8_t bytes[SHA256_BYTES];
+};
 
 void crypt_random(void *out, size_t n);
 struct sha256 crypt_sha256(const void *data, size_t n);
 struct sha256 crypt_hmac(const uint8_t key[SHA256_BYTES], const void *data, size_t n);
 /* HKDF-SHA-256 (RFC 5869), no salt: a 32-byte key for one purpose out of a master secret. */
 struct sha256 crypt_derive(const void *secret, size_t n, const char *purpose);
-bool crypt_equal(const void *a, const void *b, size_t n);       /* constant time */
+bool crypt_equal(const void *a, const void *b, size_t n); /* constant time */
 void crypt_wipe(void *data, size_t n);
 
 /* Encodings. Decoders are strict (RFC 4648: alphabet, padding, zero trailing bits) and return false otherwise. */
-bool base64_encode(struct buf *b, const void *data, size_t n);          /* padded, standard alphabet */
+bool base64_encode(struct buf *b, const void *data, size_t n); /* padded, standard alphabet */
 bool base64_decode(struct buf *b, struct slice text) MUST_USE;
-bool base64url_encode(struct buf *b, const void *data, size_t n);       /* no padding */
+bool base64url_encode(struct buf *b, const void *data, size_t n); /* no padding */
 bool base64url_decode(struct buf *b, struct slice text) MUST_USE;
-bool base32_encode(struct buf *b, const void *data, size_t n);          /* lower case a-z 2-7, no padding */
-bool base32_decode(struct buf *b, struct slice text) MUST_USE;          /* lower case only */
-bool hex_encode(struct buf *b, const void *data, size_t n);             /* lower case */
-bool hex_decode(struct buf *b, struct slice text) MUST_USE;             /* either case */
+bool base32_encode(struct buf *b, const void *data, size_t n); /* lower case a-z 2-7, no padding */
+bool base32_decode(struct buf *b, struct slice text) MUST_USE; /* lower case only */
+bool hex_encode(struct buf *b, const void *data, size_t n);    /* lower case */
+bool hex_decode(struct buf *b, struct slice text) MUST_USE;    /* either case */
 /* A random UUID, version 4 (RFC 9562), 36 characters and a NUL. */
 void crypt_uuid(char out[37]);
-uint32_t crypt_crc32(const void *data, size_t n);               /* IEEE; a checksum, not a secret */
+uint32_t crypt_crc32(const void *data, size_t n); /* IEEE; a checksum, not a secret */
 
 /* An RSA private key. Loaded from PEM: PKCS#8, plain or encrypted, or PKCS#1. */
 struct rsa_key;

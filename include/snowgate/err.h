@@ -16,7 +16,7 @@ enum err {
 };
 
 struct err_info {
-	const char *name;               /* "RATE" */
+	const char *name; /* "RATE" */
 	const char *text;
 	int http, rpc_legacy, rpc_modern;
 	bool retryable;

@@ -17,29 +17,32 @@ enum http_method { HTTP_GET, HTTP_POST, HTTP_DELETE, HTTP_OPTIONS, HTTP_OTHER };
  * request_free(). Header texts: outer white space removed, NULL when absent, never given twice. */
 struct request {
 	struct arena *arena;
-	const struct conf *conf;                /* the snapshot this request is served under */
+	const struct conf *conf; /* the snapshot this request is served under */
 	enum http_method method;
 	const char *authorization, *content_type, *accept, *origin, *user_agent;
 	const char *traceparent, *tracestate;
 	struct mcp_headers mcp;
-	bool proxied;                           /* X-Forwarded-*, Forwarded or Via was there */
-	char peer[64];                          /* address of the other end */
-	char id[20];                            /* X-Request-Id of the answer: "r" and 16 hex digits */
+	bool proxied;  /* X-Forwarded-*, Forwarded or Via was there */
+	char peer[64]; /* address of the other end */
+	char id[20];   /* X-Request-Id of the answer: "r" and 16 hex digits */
 	usec_t born;
-	struct principal principal;             /* filled by the head check */
+	struct principal principal; /* filled by the head check */
 	const struct policy *policy;
-	struct buf body;                        /* attached to the arena; ceiling listen.max_body */
+	struct buf body; /* attached to the arena; ceiling listen.max_body */
 };
-struct request *request_new(const struct conf *conf, size_t arena_ceiling);     /* a fresh id; born now */
+struct request *request_new(const struct conf *conf, size_t arena_ceiling); /* a fresh id; born now */
 void request_free(struct request *rq);
 
 /* What goes back. Header names and values are copied. */
-#define ANSWER_HEADERS 8
-#define ANSWER_BODY_MAX ((size_t)16 << 20)      /* two forms of 1 MiB of rows, both escaped at worst */
+#define ANSWER_HEADERS  8
+#define ANSWER_BODY_MAX ((size_t)16 << 20) /* two forms of 1 MiB of rows, both escaped at worst */
 struct answer {
 	int status;
-	const char *content_type;               /* static text; NULL: no body */
-	struct { const char *name; char value[256]; } headers[ANSWER_HEADERS];
+	const char *content_type; /* static text; NULL: no body */
+	struct {
+		const char *name;
+		char value[256];
+	} headers[ANSWER_HEADERS];
 	size_t headers_n;
 	struct buf body;
 };

@@ -9,16 +9,16 @@
 #include "snowgate/auth.h"
 #include "snowgate/conf.h"
 
-/* Starts everything below main: store, Snowflake, listeners, the NET thread. Takes `conf` and `keys` (NULL where auth.mode
- * is none). False with *why, and nothing left running. */
+/* Starts everything below main: store, Snowflake, listeners, the NET thread. Takes `conf` and `keys` (NULL where
+ * auth.mode is none). False with *why, and nothing left running. */
 bool gateway_start(const struct conf *conf, struct keyring *keys, char *why, size_t why_size);
 
 /* A new snapshot, new keys, for requests from now on. Both are taken. */
 void gateway_reload(const struct conf *conf);
 void gateway_rekey(struct keyring *keys);
 
-/* Begins to stop: no new connections, new calls are refused with 50302, what runs may end until listen.drain has passed;
- * then the rest is answered 50302 and cancelled. A second time: as if the time had passed. Does not block. */
+/* Begins to stop: no new connections, new calls are refused with 50302, what runs may end until listen.drain has
+ * passed; then the rest is answered 50302 and cancelled. A second time: as if the time had passed. Does not block. */
 void gateway_drain(void);
 /* Has NET ended? main asks after mail_deliver(THREAD_MAIN). */
 bool gateway_drained(void);

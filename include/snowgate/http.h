@@ -5,7 +5,8 @@
  * moved to the gateway, and its connection sleeps until http_answer(). owner: NET, all of it.
  *
  * A client that closes its sending half counts as one that has left: the two cannot be told apart in time.
- * A refusal drains what the client still sends (at most 8 MiB or 2 s) before it is answered, so that the client sees it.
+ * A refusal drains what the client still sends (at most 8 MiB or 2 s) before it is answered, so that the client sees
+ * it.
  */
 #ifndef SNOWGATE_HTTP_H
 #define SNOWGATE_HTTP_H
@@ -34,7 +35,8 @@ struct http_ops {
 /* Binds both listeners (public; admin where configured) and ignores SIGPIPE; any thread, before NET starts. Only one
  * at a time: it takes THREAD_NET's mailbox. NULL with *why where it cannot (port taken, limits too low). The start-up
  * log line is {"event":"listening","address":…,"port":…,"path":…,"admin_port":…}. */
-struct http *http_start(const struct conf *conf, const struct http_ops *ops, struct wheel *wheel, char *why, size_t why_size);
+struct http *http_start(const struct conf *conf, const struct http_ops *ops, struct wheel *wheel, char *why,
+			size_t why_size);
 int http_port(const struct http *h);
 int http_admin_port(const struct http *h);
 
@@ -42,13 +44,13 @@ int http_admin_port(const struct http *h);
  * answers given in that batch may not reach their clients, so end it when http_open() is 0 or the patience is over. */
 void http_loop(struct http *h);
 void http_loop_end(struct http *h);
-void http_configure(struct http *h, const struct conf *conf);   /* a new snapshot, for requests from now on */
+void http_configure(struct http *h, const struct conf *conf); /* a new snapshot, for requests from now on */
 /* Is this the current snapshot, or one that a request still coming in is served under? It must live while it is. */
 bool http_uses(const struct http *h, const struct conf *conf);
 
 /* Moves the answer to the client. A handle whose client has left: dropped, false. */
 bool http_answer(struct http *h, handle_t exchange, struct answer *answer);
-size_t http_open(const struct http *h);                         /* exchanges taken and not completed */
+size_t http_open(const struct http *h); /* exchanges taken and not completed */
 
 /* Stop, in order: no new connections (existing ones go on, each answer closes); then end what is left and free. After
  * http_listen_off() a client that closes is no longer reported gone. */

@@ -13,8 +13,8 @@
 #include "snowgate/arena.h"
 #include "snowgate/buf.h"
 
-#define JSON_DEPTH_MAX 64               /* arrays and objects within one another, from a client */
-#define JSON_VALUES_MAX 131072          /* values in one text from a client: a tree takes up to 70 times its text */
+#define JSON_DEPTH_MAX  64     /* arrays and objects within one another, from a client */
+#define JSON_VALUES_MAX 131072 /* values in one text from a client: a tree takes up to 70 times its text */
 
 /* JSON_DEEP: too deep or too many values. JSON_ENCODING: not UTF-8, a lone surrogate or a NUL character. */
 enum json_verdict { JSON_OK, JSON_SYNTAX, JSON_DEEP, JSON_DUPLICATE, JSON_ENCODING };

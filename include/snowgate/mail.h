@@ -21,8 +21,8 @@ struct mail {
 };
 
 const char *thread_name(enum thread t);
-enum thread thread_self(void);                                  /* THREAD_MAIN until told otherwise */
-void thread_play(enum thread t);                                /* this real thread now acts as t */
+enum thread thread_self(void);   /* THREAD_MAIN until told otherwise */
+void thread_play(enum thread t); /* this real thread now acts as t */
 /* The first line of a function that may run on one thread only. */
 #define OWNED_BY(t) assert(thread_self() == (t))
 
@@ -46,6 +46,6 @@ size_t mail_wait(enum thread me, usec_t timeout);
  * several readers. */
 void mail_ring(enum thread to);
 bool mail_empty(enum thread t);
-uint64_t mail_posted(enum thread t);                            /* since start; for metrics */
+uint64_t mail_posted(enum thread t); /* since start; for metrics */
 
 #endif

@@ -12,9 +12,9 @@ enum principal_kind { PRINCIPAL_NONE, PRINCIPAL_LOCAL, PRINCIPAL_KEY, PRINCIPAL_
 
 struct principal {
 	enum principal_kind kind;
-	char issuer[128];               /* OAuth issuer; "" otherwise */
-	char subject[128];              /* API key name, OAuth sub; "local" where auth.mode is none */
-	char group[64];                 /* "" where none */
+	char issuer[128];  /* OAuth issuer; "" otherwise */
+	char subject[128]; /* API key name, OAuth sub; "local" where auth.mode is none */
+	char group[64];    /* "" where none */
 };
 
 bool principal_equal(const struct principal *a, const struct principal *b);

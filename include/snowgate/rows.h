@@ -22,22 +22,34 @@
 #include "snowgate/json.h"
 
 enum column_kind {
-	COLUMN_FIXED, COLUMN_REAL, COLUMN_TEXT, COLUMN_BOOLEAN, COLUMN_DATE, COLUMN_TIME, COLUMN_TIMESTAMP_NTZ,
-	COLUMN_TIMESTAMP_LTZ, COLUMN_TIMESTAMP_TZ, COLUMN_BINARY, COLUMN_SEMI, COLUMN_OTHER
+	COLUMN_FIXED,
+	COLUMN_REAL,
+	COLUMN_TEXT,
+	COLUMN_BOOLEAN,
+	COLUMN_DATE,
+	COLUMN_TIME,
+	COLUMN_TIMESTAMP_NTZ,
+	COLUMN_TIMESTAMP_LTZ,
+	COLUMN_TIMESTAMP_TZ,
+	COLUMN_BINARY,
+	COLUMN_SEMI,
+	COLUMN_OTHER
 };
 struct column {
 	const char *name;
-	const char *type;               /* as Snowflake said it, upper case: FIXED, TEXT, ... */
+	const char *type; /* as Snowflake said it, upper case: FIXED, TEXT, ... */
 	enum column_kind kind;
 	bool nullable;
-	int precision, scale;           /* -1: not given */
+	int precision, scale; /* -1: not given */
 };
 
 /* Reads resultSetMetaData.rowType. Texts are copied to `a`. ERR_UPSTREAM_ANSWER where the shape is wrong. */
 int columns_read(struct arena *a, const json_t *row_type, struct column **columns, size_t *n) MUST_USE;
 
 enum rows_format { ROWS_CSV, ROWS_JSON };
-struct rows_budget { size_t rows, bytes, cell; };
+struct rows_budget {
+	size_t rows, bytes, cell;
+};
 
 /* Why the last row was the last. */
 enum rows_cut { CUT_NONE, CUT_ROWS, CUT_BYTES };
@@ -51,13 +63,13 @@ struct rows_writer {
 	size_t columns_n;
 	struct rows_budget budget;
 	struct buf *out;
-	size_t start;                   /* out->n at rows_begin(): budget.bytes counts from here, CSV header included */
-	size_t rows;                    /* written */
+	size_t start; /* out->n at rows_begin(): budget.bytes counts from here, CSV header included */
+	size_t rows;  /* written */
 	size_t cells_cut;
 	enum rows_cut cut;
 };
 void rows_begin(struct rows_writer *w, enum rows_format format, const struct column *columns, size_t n,
-                struct rows_budget budget, struct buf *out);
+		struct rows_budget budget, struct buf *out);
 /* False when the row did not fit: w->cut says why and nothing of the row was written. The first row always fits into
  * the budget of bytes; its cells are cut shorter where out's own ceiling is nearer, and only a ceiling too small for
  * the marks makes it fail (buf_failed(out), cut CUT_BYTES). A missing cell is NULL; cells beyond the columns are left

@@ -1,8 +1,8 @@
 /* snowflake.h
  *
- * The pooled client of Snowflake's SQL API v2: one thread, one curl multi, connections shared by all statements, context
- * with each statement. Its steps (sign, submit, poll, fetch, decode) move calls; everything here is owned by SNOWFLAKE
- * unless said otherwise. Source of the wire: snowflake-rest.md A, B.1, B.2.
+ * The pooled client of Snowflake's SQL API v2: one thread, one curl multi, connections shared by all statements,
+ * context with each statement. Its steps (sign, submit, poll, fetch, decode) move calls; everything here is owned by
+ * SNOWFLAKE unless said otherwise. Source of the wire: snowflake-rest.md A, B.1, B.2.
  *
  * The wire is a vtable, so that the simulator can script it.
  */
@@ -20,21 +20,21 @@ enum wire_result { WIRE_ANSWERED, WIRE_REFUSED, WIRE_TIMEOUT, WIRE_BROKEN, WIRE_
 struct wire_request {
 	enum wire_op op;
 	const struct connection *connection;
-	char path[256];                 /* path and query */
+	char path[256]; /* path and query */
 	bool post;
-	struct buf body;                /* request body; empty for GET */
-	const char *bearer, *token_type;        /* valid while send() runs; the wire copies them */
+	struct buf body;                 /* request body; empty for GET */
+	const char *bearer, *token_type; /* valid while send() runs; the wire copies them */
 	usec_t timeout, connect_timeout;
 	/* the answer; it goes into `answer`, whose ceiling (decompressed) the sender has set */
-	size_t held;                    /* bytes of it counted by results_take(); the wire's to fill */
+	size_t held; /* bytes of it counted by results_take(); the wire's to fill */
 	enum wire_result result;
 	int status;
-	int64_t retry_after_s;          /* -1: not given */
+	int64_t retry_after_s; /* -1: not given */
 	struct buf answer;
-	char error[160];                /* what libcurl said; no secret */
+	char error[160]; /* what libcurl said; no secret */
 	void (*done)(struct wire_request *);
 	void *owner;
-	void *transfer;                 /* the wire's own, from send() to done() or abort() */
+	void *transfer; /* the wire's own, from send() to done() or abort() */
 };
 struct wire {
 	/* Never calls done() before it has returned. */
@@ -45,7 +45,8 @@ struct wire {
 
 /* ---- the module ---- */
 struct snowflake_ops {
-	/* The answer of a call whose statement goes on: the exchange gets `answer` now, the call stays here. Posts to NET. */
+	/* The answer of a call whose statement goes on: the exchange gets `answer` now, the call stays here. Posts to
+	 * NET. */
 	void (*answer_early)(struct call *c);
 };
 
@@ -66,15 +67,17 @@ void snowflake_cancel(handle_t ticket);
 size_t snowflake_busy(void);
 
 /* ---- results: bytes of answers held for all calls together ---- */
-#define RESULT_CEILING ((size_t)64 << 20)       /* of one answer, decompressed */
-#define RESULTS_CEILING ((size_t)128 << 20)     /* of all answers that are read, decoded or fetched at one time */
+#define RESULT_CEILING  ((size_t)64 << 20)  /* of one answer, decompressed */
+#define RESULTS_CEILING ((size_t)128 << 20) /* of all answers that are read, decoded or fetched at one time */
 /* Counts n more bytes; false (and nothing counted) above the ceiling. */
 bool results_take(size_t n) MUST_USE;
 void results_give(size_t n);
 
 /* ---- tokens and texts; for unit tests ---- */
 /* What goes into the header: minted, read or taken from the cache. Valid until the next call of a token function. */
-struct token_view { const char *bearer, *type; };
+struct token_view {
+	const char *bearer, *type;
+};
 /* ERR_OK or ERR_UPSTREAM_AUTH with *why (static text). */
 int token_get(const struct connection *connection, struct token_view *view, const char **why) MUST_USE;
 /* Snowflake has refused the token: the next token_get() makes or reads a new one. False where that cannot help: a token
@@ -85,15 +88,16 @@ void token_forget_all(void);
  * (snowflake-rest.md B.1). */
 bool token_subject(struct buf *b, const char *account, const char *user);
 /* Appends a JWT valid for `life` from `now` (wall seconds). ERR_OK or ERR_UPSTREAM_AUTH with *why. */
-int token_jwt(struct buf *b, const struct connection *connection, int64_t now, int64_t life_s, const char **why) MUST_USE;
+int token_jwt(struct buf *b, const struct connection *connection, int64_t now, int64_t life_s,
+	      const char **why) MUST_USE;
 /* Appends the request body of a statement (A.3). A QUERY_TAG of the session is put behind `query_tag` and a colon where
  * both fit into 2000 bytes. */
 bool statement_body(struct buf *b, const struct statement *s, const char *query_tag);
 /* Milliseconds before poll n (from 0): 0, 20, 50, 100, 200, 400, then x1.5 up to 5 s. */
 int64_t poll_delay_ms(int n);
-/* Reads s->raw, which is partition s->raw_partition, into columns, partitions, pages and stats; s->next_partition is then
- * the next one that the window needs, or partitions_n. ERR_OK; ERR_UPSTREAM_ANSWER where it is no result; ERR_NOMEM.
- * Any thread. */
+/* Reads s->raw, which is partition s->raw_partition, into columns, partitions, pages and stats; s->next_partition is
+ * then the next one that the window needs, or partitions_n. ERR_OK; ERR_UPSTREAM_ANSWER where it is no result;
+ * ERR_NOMEM. Any thread. */
 int statement_decode(struct arena *a, struct statement *s) MUST_USE;
 
 #endif

@@ -10,44 +10,60 @@
 #include "snowgate/arena.h"
 #include "snowgate/conf.h"
 
-#define SQL_MAX_BYTES (256 * 1024)
+#define SQL_MAX_BYTES  (256 * 1024)
 #define SQL_MAX_TOKENS 100000
 
 /* ---- tokens: white space and comments are skipped ---- */
 enum sql_kind {
-	SQL_END, SQL_WORD, SQL_QUOTED, SQL_STRING, SQL_DOLLAR,  /* SQL_DOLLAR: $$ ... $$ */
-	SQL_NUMBER, SQL_VARIABLE, SQL_STAGE, SQL_BIND, SQL_PUNCT, SQL_BAD
+	SQL_END,
+	SQL_WORD,
+	SQL_QUOTED,
+	SQL_STRING,
+	SQL_DOLLAR, /* SQL_DOLLAR: $$ ... $$ */
+	SQL_NUMBER,
+	SQL_VARIABLE,
+	SQL_STAGE,
+	SQL_BIND,
+	SQL_PUNCT,
+	SQL_BAD
 };
 struct sql_token {
 	enum sql_kind kind;
-	struct slice text;              /* as written, quotes included */
-	int line, column;               /* from 1 */
-	const char *fault;              /* SQL_BAD: why ("unterminated string") */
+	struct slice text; /* as written, quotes included */
+	int line, column;  /* from 1 */
+	const char *fault; /* SQL_BAD: why ("unterminated string") */
 };
 /* init() sets what Snowflake does: backslash escapes in strings, comments that do not nest. The other readings exist
  * so that the guard can refuse a text that reads differently under them. */
-struct sql_lexer { const char *at, *end; int line, column; bool backslash_escapes, nested_comments; };
+struct sql_lexer {
+	const char *at, *end;
+	int line, column;
+	bool backslash_escapes, nested_comments;
+};
 void sql_lexer_init(struct sql_lexer *lexer, struct slice text);
 /* SQL_END at the end, again and again. SQL_BAD takes the rest of the text with it. Columns count characters. */
 struct sql_token sql_next(struct sql_lexer *lexer);
-bool sql_token_is(const struct sql_token *t, const char *word);  /* an unquoted word, case ignored; or punctuation */
+bool sql_token_is(const struct sql_token *t, const char *word); /* an unquoted word, case ignored; or punctuation */
 
 /* ---- the guard: an allow-list over tokens; what it cannot decide it refuses ---- */
 enum sql_effect { EFFECT_NONE, EFFECT_USE, EFFECT_ALTER_SESSION };
 enum sql_use { USE_DATABASE, USE_SCHEMA, USE_WAREHOUSE, USE_ROLE };
-struct sql_parameter { const char *name; const char *value; };          /* value NULL: UNSET */
+struct sql_parameter {
+	const char *name;
+	const char *value;
+}; /* value NULL: UNSET */
 
 struct guard_verdict {
 	bool allowed;
-	unsigned class;                 /* enum statement_class; 0 where it has none */
-	enum sql_effect effect;         /* USE and ALTER SESSION SET/UNSET: for the session, not for Snowflake as sent */
+	unsigned class;         /* enum statement_class; 0 where it has none */
+	enum sql_effect effect; /* USE and ALTER SESSION SET/UNSET: for the session, not for Snowflake as sent */
 	enum sql_use use;
-	const char *use_database, *use_name;    /* as Snowflake stores them; use_database only for USE SCHEMA db.schema */
+	const char *use_database, *use_name; /* as Snowflake stores them; use_database only for USE SCHEMA db.schema */
 	size_t parameters_n;
 	struct sql_parameter parameters[16];
-	const char *reason;             /* not allowed: what and why, a sentence without its full stop */
-	const char *advice;             /* and what to do instead, whole sentences; may be NULL */
-	int line, column;               /* of the token that decided; 0 where none */
+	const char *reason; /* not allowed: what and why, a sentence without its full stop */
+	const char *advice; /* and what to do instead, whole sentences; may be NULL */
+	int line, column;   /* of the token that decided; 0 where none */
 };
 
 /* Classifies one statement and checks it against `classes` (bits of enum statement_class). Texts live in `a`.
@@ -60,14 +76,21 @@ int guard_check(struct arena *a, struct slice sql, unsigned classes, struct guar
 bool sql_parameter_fits(const char *name, const char *value, const char **reason, const char **advice);
 
 /* ---- the databases of a policy ---- */
-struct bounds_verdict { const char *reason, *advice; int line, column; };
-/* Do all names of a statement that the guard has allowed lie in the current database or in one of `databases`? Decided on
- * tokens and on the safe side: a name of three parts begins with a database, DATABASE, SCHEMA and SHOW ... IN tell what
- * follows them, GET_DDL is refused. False: *verdict says why. Grants are the fence; this keeps honest callers inside it. */
+struct bounds_verdict {
+	const char *reason, *advice;
+	int line, column;
+};
+/* Do all names of a statement that the guard has allowed lie in the current database or in one of `databases`? Decided
+ * on tokens and on the safe side: a name of three parts begins with a database, DATABASE, SCHEMA and SHOW ... IN tell
+ * what follows them, GET_DDL is refused. False: *verdict says why. Grants are the fence; this keeps honest callers
+ * inside it. */
 bool sql_within(struct arena *a, struct slice sql, struct texts databases, struct bounds_verdict *verdict);
 
 /* ---- identifiers ---- */
-struct sql_name { size_t n; const char *part[3]; };             /* as stored: unquoted upper-cased, quotes removed */
+struct sql_name {
+	size_t n;
+	const char *part[3];
+}; /* as stored: unquoted upper-cased, quotes removed */
 /* Parses `db.schema.object`, each part plain or quoted; at most `max` parts. ERR_INVALID_PARAMS with *why (static or in
  * `a`) where it is none; 255 characters a part. */
 int sql_name_parse(struct arena *a, struct slice text, size_t max, struct sql_name *name, const char **why) MUST_USE;

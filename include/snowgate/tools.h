@@ -1,7 +1,7 @@
 /* tools.h
  *
- * The tools: definitions from the JSON files in src/tools/defs, built in; for each a plan (arguments to statements) and an answer
- * (statements to text and JSON). Tools know the call, not who carries it. Read-only after tools_load().
+ * The tools: definitions from the JSON files in src/tools/defs, built in; for each a plan (arguments to statements) and
+ * an answer (statements to text and JSON). Tools know the call, not who carries it. Read-only after tools_load().
  */
 #ifndef SNOWGATE_TOOLS_H
 #define SNOWGATE_TOOLS_H
@@ -10,17 +10,18 @@
 
 struct tool {
 	const char *name;
-	unsigned toolsets;              /* enum toolset bits */
-	json_t *definition;             /* as in tools/list, before the policy's cuts */
-	/* Fills c->plan from c->arguments (checked against the schema before). ERR_OK; or an error with c->answer filled as a
-	 * tool error that says the next step. No I/O: NET or WORKER. A plan of no statement goes straight to answer(). */
+	unsigned toolsets;  /* enum toolset bits */
+	json_t *definition; /* as in tools/list, before the policy's cuts */
+	/* Fills c->plan from c->arguments (checked against the schema before). ERR_OK; or an error with c->answer
+	 * filled as a tool error that says the next step. No I/O: NET or WORKER. A plan of no statement goes straight
+	 * to answer(). */
 	int (*plan)(struct call *c);
 	/* Where c->change is wanted: reads the outcome into it, or refuses with a tool error. SNOWFLAKE or WORKER. */
 	void (*confirm)(struct call *c);
-	/* Fills c->answer from the plan's outcome. SNOWFLAKE or WORKER; NET, in settle, where on_net or the call changed its
-	 * session. */
+	/* Fills c->answer from the plan's outcome. SNOWFLAKE or WORKER; NET, in settle, where on_net or the call
+	 * changed its session. */
 	void (*answer)(struct call *c);
-	bool on_net;                    /* needs what only NET knows: the session's handle, the allowance */
+	bool on_net; /* needs what only NET knows: the session's handle, the allowance */
 };
 
 /* Reads the built-in definitions; aborts on a broken one (a test covers that). */
@@ -39,18 +40,19 @@ json_t *tool_schema(const struct conf *conf, const struct policy *policy, const 
 bool tools_instructions(struct buf *b, const struct conf *conf, const struct policy *policy);
 
 /* ---- statement handles as clients see them: <query id>.<tag> ---- */
-/* tag: 128-bit HMAC over query id, connection, role and principal, base32. key: 32 bytes, from session_keys_derive(). */
+/* tag: 128-bit HMAC over query id, connection, role and principal, base32. key: 32 bytes, from session_keys_derive().
+ */
 bool handle_seal(struct buf *b, const uint8_t key[SHA256_BYTES], const char *query_id, const char *connection,
-                 const char *role, const struct principal *p);
+		 const char *role, const struct principal *p);
 /* The query id where the tag is right for one of the keys, else false. */
 bool handle_open(const struct sha256 *keys, size_t keys_n, struct slice text, const char *connection, const char *role,
-                 const struct principal *p, char query_id[64]) MUST_USE;
+		 const struct principal *p, char query_id[64]) MUST_USE;
 /* The keys in force; set once at start. */
 void tools_set_keys(const struct sha256 *keys, size_t n);
 
 /* A tool error as text and _meta["snowgate/error"] in c->answer. */
 void tool_error(struct call *c, enum err err, const char *code, const char *sqlstate, const char *format, ...)
-	PRINTF_LIKE(5, 6);
+    PRINTF_LIKE(5, 6);
 /* The error of a failed statement, with context and next step. */
 void tool_statement_error(struct call *c, const struct statement *s);
 

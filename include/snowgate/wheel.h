@@ -11,34 +11,34 @@
 
 #include "snowgate/base.h"
 
-usec_t clock_now(void);                                         /* monotonic */
-int64_t clock_wall(void);                                       /* seconds since the epoch, UTC */
-usec_t clock_wall_usec(void);                                   /* microseconds since the epoch, UTC */
+usec_t clock_now(void);       /* monotonic */
+int64_t clock_wall(void);     /* seconds since the epoch, UTC */
+usec_t clock_wall_usec(void); /* microseconds since the epoch, UTC */
 /* From now on time stands at `now` (monotonic) and `wall` (microseconds since the epoch) until moved. Tests only. */
 void clock_set_virtual(usec_t now, usec_t wall);
-void clock_advance(usec_t by);                                  /* virtual clock only */
+void clock_advance(usec_t by); /* virtual clock only */
 
 /* RFC 3339 in UTC: "2026-01-31T23:59:59Z", with microseconds when `wall` is asked for with them; years 0000-9999. */
 #define CLOCK_TEXT_SIZE 28
 void clock_text(usec_t wall, bool with_usec, char out[CLOCK_TEXT_SIZE]);
-/* Any RFC 3339 date-time (offset, fraction, lower case t and z) to microseconds since the epoch. A leap second counts as
- * the second after. False, and *out untouched, for anything else. */
+/* Any RFC 3339 date-time (offset, fraction, lower case t and z) to microseconds since the epoch. A leap second counts
+ * as the second after. False, and *out untouched, for anything else. */
 bool clock_parse(struct slice text, usec_t *out) MUST_USE;
 
 struct wheel;
 struct timer {
-	void (*fire)(struct timer *);                           /* on the wheel's thread; may add itself again */
+	void (*fire)(struct timer *); /* on the wheel's thread; may add itself again */
 	usec_t when;
-	uint64_t sequence;                                      /* order of arming, among equal times */
-	struct timer *next, **prev;                             /* the slot's list; NULL when not pending */
+	uint64_t sequence;          /* order of arming, among equal times */
+	struct timer *next, **prev; /* the slot's list; NULL when not pending */
 	struct wheel *wheel;
 };
 
 struct wheel *wheel_new(void);
-void wheel_free(struct wheel *w);                               /* pending timers are forgotten, not fired */
+void wheel_free(struct wheel *w); /* pending timers are forgotten, not fired */
 /* (Re)arms. A time in the past fires at the next wheel_run(), not in the one under way. Never early. */
 void timer_set(struct wheel *w, struct timer *t, usec_t when);
-void timer_stop(struct timer *t);                               /* not pending: nothing happens */
+void timer_stop(struct timer *t); /* not pending: nothing happens */
 bool timer_pending(const struct timer *t);
 /* Fires what is due, in order of time and then of arming; returns how many. A timer may stop or re-arm any other. */
 size_t wheel_run(struct wheel *w, usec_t now);

@@ -16,55 +16,56 @@ static enum json_verdict parse(struct slice text, char why[200])
 	return verdict;
 }
 
+static const struct {
+	struct slice text;
+	enum json_verdict verdict;
+} judged[] = {
+    {SLICE("{}"), JSON_OK},
+    {SLICE("[1,2.5,-3e7,\"x\",true,false,null]"), JSON_OK},
+    {SLICE(" \r\n\t1 "), JSON_OK},
+    {SLICE("\"\""), JSON_OK},
+    {SLICE("null"), JSON_OK},
+    {SLICE("{\"a\":{\"a\":1}}"), JSON_OK},
+    {SLICE("9223372036854775807"), JSON_OK},
+    {SLICE("\"\\ud83d\\ude00\""), JSON_OK},
+    {SLICE(""), JSON_SYNTAX},
+    {SLICE(" "), JSON_SYNTAX},
+    {SLICE("{"), JSON_SYNTAX},
+    {SLICE("{} {}"), JSON_SYNTAX},
+    {SLICE("[1,]"), JSON_SYNTAX},
+    {SLICE("{\"a\":1,}"), JSON_SYNTAX},
+    {SLICE("{a:1}"), JSON_SYNTAX},
+    {SLICE("'a'"), JSON_SYNTAX},
+    {SLICE("01"), JSON_SYNTAX},
+    {SLICE("+1"), JSON_SYNTAX},
+    {SLICE("1."), JSON_SYNTAX},
+    {SLICE("NaN"), JSON_SYNTAX},
+    {SLICE("nul"), JSON_SYNTAX},
+    {SLICE("// x\n1"), JSON_SYNTAX},
+    {SLICE("\"a\nb\""), JSON_SYNTAX},
+    {SLICE("\"\\x\""), JSON_SYNTAX},
+    {SLICE("]"), JSON_SYNTAX},
+    {SLICE("9223372036854775808"), JSON_SYNTAX},
+    {SLICE("1e999"), JSON_SYNTAX},
+    {SLICE("{\"a\":1,\"a\":1}"), JSON_DUPLICATE},
+    {SLICE("{\"a\":1,\"\\u0061\":1}"), JSON_DUPLICATE},
+    {SLICE("[{\"x\":{\"b\":1,\"c\":2,\"b\":3}}]"), JSON_DUPLICATE},
+    {SLICE("\"\xFF\""), JSON_ENCODING},
+    {SLICE("\"\xC0\xAF\""), JSON_ENCODING},
+    {SLICE("\"\\ud800\""), JSON_ENCODING},
+    {SLICE("\"\\udc00x\""), JSON_ENCODING},
+    {SLICE("\"a\\u0000b\""), JSON_ENCODING},
+    {SLICE("{\"\\u0000\":1}"), JSON_ENCODING},
+};
+
 static void input_is_judged(void **state UNUSED)
 {
-	static const struct {
-		struct slice text;
-		enum json_verdict verdict;
-	} cases[] = {
-	    {SLICE("{}"), JSON_OK},
-	    {SLICE("[1,2.5,-3e7,\"x\",true,false,null]"), JSON_OK},
-	    {SLICE(" \r\n\t1 "), JSON_OK},
-	    {SLICE("\"\""), JSON_OK},
-	    {SLICE("null"), JSON_OK},
-	    {SLICE("{\"a\":{\"a\":1}}"), JSON_OK},
-	    {SLICE("9223372036854775807"), JSON_OK},
-	    {SLICE("\"\\ud83d\\ude00\""), JSON_OK},
-	    {SLICE(""), JSON_SYNTAX},
-	    {SLICE(" "), JSON_SYNTAX},
-	    {SLICE("{"), JSON_SYNTAX},
-	    {SLICE("{} {}"), JSON_SYNTAX},
-	    {SLICE("[1,]"), JSON_SYNTAX},
-	    {SLICE("{\"a\":1,}"), JSON_SYNTAX},
-	    {SLICE("{a:1}"), JSON_SYNTAX},
-	    {SLICE("'a'"), JSON_SYNTAX},
-	    {SLICE("01"), JSON_SYNTAX},
-	    {SLICE("+1"), JSON_SYNTAX},
-	    {SLICE("1."), JSON_SYNTAX},
-	    {SLICE("NaN"), JSON_SYNTAX},
-	    {SLICE("nul"), JSON_SYNTAX},
-	    {SLICE("// x\n1"), JSON_SYNTAX},
-	    {SLICE("\"a\nb\""), JSON_SYNTAX},
-	    {SLICE("\"\\x\""), JSON_SYNTAX},
-	    {SLICE("]"), JSON_SYNTAX},
-	    {SLICE("9223372036854775808"), JSON_SYNTAX},
-	    {SLICE("1e999"), JSON_SYNTAX},
-	    {SLICE("{\"a\":1,\"a\":1}"), JSON_DUPLICATE},
-	    {SLICE("{\"a\":1,\"\\u0061\":1}"), JSON_DUPLICATE},
-	    {SLICE("[{\"x\":{\"b\":1,\"c\":2,\"b\":3}}]"), JSON_DUPLICATE},
-	    {SLICE("\"\xFF\""), JSON_ENCODING},
-	    {SLICE("\"\xC0\xAF\""), JSON_ENCODING},
-	    {SLICE("\"\\ud800\""), JSON_ENCODING},
-	    {SLICE("\"\\udc00x\""), JSON_ENCODING},
-	    {SLICE("\"a\\u0000b\""), JSON_ENCODING},
-	    {SLICE("{\"\\u0000\":1}"), JSON_ENCODING},
-	};
 	char why[200];
-	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+	for (size_t i = 0; i < ARRAY_LEN(judged); i++) {
 		why[0] = '\0';
-		enum json_verdict verdict = parse(cases[i].text, why);
-		if (verdict != cases[i].verdict)
-			fail_msg("%s: %d, not %d (%s)", cases[i].text.data, (int)verdict, (int)cases[i].verdict, why);
+		enum json_verdict verdict = parse(judged[i].text, why);
+		if (verdict != judged[i].verdict)
+			fail_msg("%s: %d, not %d (%s)", judged[i].text.data, (int)verdict, (int)judged[i].verdict, why);
 		assert_int_equal(verdict == JSON_OK, why[0] == '\0');
 		if (verdict != JSON_OK)
 			assert_non_null(strstr(why, " at byte "));

@@ -118,67 +118,69 @@ static void test_base64_names(void **state)
 	"\"o\":{\"type\":\"object\",\"properties\":{\"r\":{\"type\":\"string\",\"x-mcp-header\":\"Region\"}}},"        \
 	"\"plain\":{\"type\":\"string\"}}}"
 
+static const struct {
+	const char *arguments, *name, *value;
+	int err;
+} param_rows[] = {
+    {"{}", NULL, NULL, ERR_OK},
+    {NULL, NULL, NULL, ERR_OK},
+    {NULL, "Warehouse", "X", ERR_OK},
+    {"{\"w\":null}", NULL, NULL, ERR_OK},
+    {"{\"w\":null}", "Warehouse", "X", ERR_OK},
+    {"{\"plain\":\"p\"}", "Plain", "q", ERR_OK},
+    {"{\"plain\":\"p\"}", "Unheard-Of", "q", ERR_OK},
+    {"{\"w\":\"WH\"}", "Warehouse", "WH", ERR_OK},
+    {"{\"w\":\"WH\"}", "wAREHOUSE", "WH", ERR_OK},
+    {"{\"w\":\"WH\"}", "Warehouse", "wh", ERR_HEADER_MISMATCH},
+    {"{\"w\":\"WH\"}", NULL, NULL, ERR_HEADER_MISMATCH},
+    {"{\"w\":\"WH\"}", "Region", "WH", ERR_HEADER_MISMATCH},
+    {"{\"w\":\"\"}", "Warehouse", "", ERR_OK},
+    {"{\"w\":\"Hello\"}", "Warehouse", "=?base64?SGVsbG8=?=", ERR_OK},
+    {"{\"w\":\"Hello\"}", "Warehouse", "=?base64?SGVsbG8?=", ERR_HEADER_MISMATCH},
+    {"{\"w\":\"Hello\"}", "Warehouse", "=?base64?SGVs!!!bG8=?=", ERR_HEADER_MISMATCH},
+    {"{\"n\":42}", "Count", "42", ERR_OK},
+    {"{\"n\":42}", "Count", "42.0", ERR_OK},
+    {"{\"n\":42}", "Count", "4.2e1", ERR_OK},
+    {"{\"n\":42.0}", "Count", "42", ERR_OK},
+    {"{\"n\":-1}", "Count", "-1", ERR_OK},
+    {"{\"n\":42}", "Count", "43", ERR_HEADER_MISMATCH},
+    {"{\"n\":42}", "Count", "42.5", ERR_HEADER_MISMATCH},
+    {"{\"n\":42}", "Count", "\"42\"", ERR_HEADER_MISMATCH},
+    {"{\"n\":42}", "Count", "42 x", ERR_HEADER_MISMATCH},
+    {"{\"n\":42}", "Count", "", ERR_HEADER_MISMATCH},
+    {"{\"n\":42}", "Count", "1e300", ERR_HEADER_MISMATCH},
+    {"{\"n\":9007199254740993}", "Count", "9007199254740993", ERR_OK},
+    {"{\"n\":9007199254740993}", "Count", "9007199254740992", ERR_HEADER_MISMATCH},
+    {"{\"n\":9007199254740993}", "Count", "9007199254740992.0", ERR_HEADER_MISMATCH},
+    {"{\"b\":true}", "Flag", "true", ERR_OK},
+    {"{\"b\":false}", "Flag", "false", ERR_OK},
+    {"{\"b\":true}", "Flag", "TRUE", ERR_HEADER_MISMATCH},
+    {"{\"b\":true}", "Flag", "false", ERR_HEADER_MISMATCH},
+    {"{\"b\":true}", "Flag", "1", ERR_HEADER_MISMATCH},
+    {"{\"o\":{\"r\":\"eu\"}}", "Region", "eu", ERR_OK},
+    {"{\"o\":{\"r\":\"eu\"}}", "Region", "us", ERR_HEADER_MISMATCH},
+    {"{\"o\":{\"r\":\"eu\"}}", NULL, NULL, ERR_HEADER_MISMATCH},
+    {"{\"o\":{}}", NULL, NULL, ERR_OK},
+    {"{\"o\":\"x\"}", NULL, NULL, ERR_OK},
+    /* what no header can say is left to the argument check */
+    {"{\"w\":[1]}", NULL, NULL, ERR_OK},
+    {"{\"n\":\"ten\"}", "Count", "ten", ERR_OK},
+};
+
 static void test_params(void **state)
 {
-	static const struct {
-		const char *arguments, *name, *value;
-		int err;
-	} rows[] = {
-	    {"{}", NULL, NULL, ERR_OK},
-	    {NULL, NULL, NULL, ERR_OK},
-	    {NULL, "Warehouse", "X", ERR_OK},
-	    {"{\"w\":null}", NULL, NULL, ERR_OK},
-	    {"{\"w\":null}", "Warehouse", "X", ERR_OK},
-	    {"{\"plain\":\"p\"}", "Plain", "q", ERR_OK},
-	    {"{\"plain\":\"p\"}", "Unheard-Of", "q", ERR_OK},
-	    {"{\"w\":\"WH\"}", "Warehouse", "WH", ERR_OK},
-	    {"{\"w\":\"WH\"}", "wAREHOUSE", "WH", ERR_OK},
-	    {"{\"w\":\"WH\"}", "Warehouse", "wh", ERR_HEADER_MISMATCH},
-	    {"{\"w\":\"WH\"}", NULL, NULL, ERR_HEADER_MISMATCH},
-	    {"{\"w\":\"WH\"}", "Region", "WH", ERR_HEADER_MISMATCH},
-	    {"{\"w\":\"\"}", "Warehouse", "", ERR_OK},
-	    {"{\"w\":\"Hello\"}", "Warehouse", "=?base64?SGVsbG8=?=", ERR_OK},
-	    {"{\"w\":\"Hello\"}", "Warehouse", "=?base64?SGVsbG8?=", ERR_HEADER_MISMATCH},
-	    {"{\"w\":\"Hello\"}", "Warehouse", "=?base64?SGVs!!!bG8=?=", ERR_HEADER_MISMATCH},
-	    {"{\"n\":42}", "Count", "42", ERR_OK},
-	    {"{\"n\":42}", "Count", "42.0", ERR_OK},
-	    {"{\"n\":42}", "Count", "4.2e1", ERR_OK},
-	    {"{\"n\":42.0}", "Count", "42", ERR_OK},
-	    {"{\"n\":-1}", "Count", "-1", ERR_OK},
-	    {"{\"n\":42}", "Count", "43", ERR_HEADER_MISMATCH},
-	    {"{\"n\":42}", "Count", "42.5", ERR_HEADER_MISMATCH},
-	    {"{\"n\":42}", "Count", "\"42\"", ERR_HEADER_MISMATCH},
-	    {"{\"n\":42}", "Count", "42 x", ERR_HEADER_MISMATCH},
-	    {"{\"n\":42}", "Count", "", ERR_HEADER_MISMATCH},
-	    {"{\"n\":42}", "Count", "1e300", ERR_HEADER_MISMATCH},
-	    {"{\"n\":9007199254740993}", "Count", "9007199254740993", ERR_OK},
-	    {"{\"n\":9007199254740993}", "Count", "9007199254740992", ERR_HEADER_MISMATCH},
-	    {"{\"n\":9007199254740993}", "Count", "9007199254740992.0", ERR_HEADER_MISMATCH},
-	    {"{\"b\":true}", "Flag", "true", ERR_OK},
-	    {"{\"b\":false}", "Flag", "false", ERR_OK},
-	    {"{\"b\":true}", "Flag", "TRUE", ERR_HEADER_MISMATCH},
-	    {"{\"b\":true}", "Flag", "false", ERR_HEADER_MISMATCH},
-	    {"{\"b\":true}", "Flag", "1", ERR_HEADER_MISMATCH},
-	    {"{\"o\":{\"r\":\"eu\"}}", "Region", "eu", ERR_OK},
-	    {"{\"o\":{\"r\":\"eu\"}}", "Region", "us", ERR_HEADER_MISMATCH},
-	    {"{\"o\":{\"r\":\"eu\"}}", NULL, NULL, ERR_HEADER_MISMATCH},
-	    {"{\"o\":{}}", NULL, NULL, ERR_OK},
-	    {"{\"o\":\"x\"}", NULL, NULL, ERR_OK},
-	    /* what no header can say is left to the argument check */
-	    {"{\"w\":[1]}", NULL, NULL, ERR_OK},
-	    {"{\"n\":\"ten\"}", "Count", "ten", ERR_OK},
-	};
 	struct arena *a = arena_new(ARENA_CEILING);
 	json_t *schema = json_from(SCHEMA);
 	(void)state;
-	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
-		json_t *arguments = rows[i].arguments ? json_from(rows[i].arguments) : NULL;
-		struct mcp_param params[] = {{"Other", "x"}, {rows[i].name, rows[i].value}};
-		struct mcp_headers h = {.params_n = rows[i].name ? 2 : 1, .params = params};
+	for (size_t i = 0; i < ARRAY_LEN(param_rows); i++) {
+		json_t *arguments = param_rows[i].arguments ? json_from(param_rows[i].arguments) : NULL;
+		struct mcp_param params[] = {{"Other", "x"}, {param_rows[i].name, param_rows[i].value}};
+		struct mcp_headers h = {.params_n = param_rows[i].name ? 2 : 1, .params = params};
 		struct mcp_fault fault;
 		int err = modern_check_params(a, schema, arguments, &h, &fault);
-		if (err != rows[i].err)
-			fail_msg("%s with %s: %s", rows[i].arguments, rows[i].value, err_info((enum err)err)->name);
+		if (err != param_rows[i].err)
+			fail_msg("%s with %s: %s", param_rows[i].arguments, param_rows[i].value,
+				 err_info((enum err)err)->name);
 		json_decref(arguments);
 	}
 	json_decref(schema);
