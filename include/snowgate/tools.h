@@ -8,10 +8,14 @@
 
 #include "snowgate/call.h"
 
+/* What may be missing from a tool's arguments: `session`, and what the policy fixes. Four bits. */
+#define TOOL_CUTS 16
+
 struct tool {
 	const char *name;
-	unsigned toolsets;  /* enum toolset bits */
-	json_t *definition; /* as in tools/list, before the policy's cuts */
+	unsigned toolsets;          /* enum toolset bits */
+	json_t *definition;         /* as in tools/list, before the policy's cuts */
+	json_t *schemas[TOOL_CUTS]; /* its inputSchema after each set of cuts, without descriptions */
 	/* Fills c->plan from c->arguments (checked against the schema before). ERR_OK; or an error with c->answer
 	 * filled as a tool error that says the next step. No I/O: NET or WORKER. A plan of no statement goes straight
 	 * to answer(). */
@@ -33,8 +37,8 @@ const struct tool *tool_find(const struct policy *policy, const char *name);
 /* Definitions this policy lists, in fixed order, cut to it: descriptions carry its numbers, arguments it fixes (role,
  * warehouse, database) and `session` (where the request has one by header) are gone. A new reference. */
 json_t *tools_listed(const struct conf *conf, const struct policy *policy, bool has_session);
-/* The schema `arguments` are checked against: as listed. A new reference. */
-json_t *tool_schema(const struct conf *conf, const struct policy *policy, const struct tool *tool, bool has_session);
+/* The schema `arguments` are checked against: as listed, without descriptions. Borrowed. */
+const json_t *tool_schema(const struct policy *policy, const struct tool *tool, bool has_session);
 /* The text for initialize and discover: account, role, databases, what is allowed, the order of tools, paging; at most
  * 1.5 KiB. */
 bool tools_instructions(struct buf *b, const struct conf *conf, const struct policy *policy);

@@ -33,7 +33,6 @@ enum verdict step_resolve(struct call *c)
 {
 	const struct request *rq = c->request;
 	json_t *arguments = json_object_get(c->rpc.params, "arguments");
-	json_t *schema;
 
 	c->tool = tool_find(rq->policy, json_text_of(c->rpc.params, "name"));
 	if (!c->tool)
@@ -42,10 +41,7 @@ enum verdict step_resolve(struct call *c)
 	c->arguments = arguments ? json_incref(arguments) : json_object();
 	if (!arena_attach(c->arena, c->arguments, json_release))
 		return call_fail(c, ERR_NOMEM, "the arguments are too large");
-	schema = tool_schema(rq->conf, rq->policy, c->tool, c->by_header);
-	if (!arena_attach(c->arena, schema, json_release))
-		return call_fail(c, ERR_NOMEM, "the arguments are too large");
-	return resolve_checked(c, schema);
+	return resolve_checked(c, tool_schema(rq->policy, c->tool, c->by_header));
 }
 
 enum verdict step_resolve_large(struct call *c)

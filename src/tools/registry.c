@@ -4,23 +4,34 @@
 #include <stdio.h>
 #include <string.h>
 
-extern const char *const tool_definitions[];                    /* made by embed.cmake from defs/ */
+extern const char *const tool_definitions[]; /* made by embed.cmake from defs/ */
 
 static struct tool tools[] = {
-	{ .name = "execute_query", .toolsets = TOOLSET_CORE | TOOLSET_CLASSIC, .plan = plan_execute_query,
-	  .confirm = confirm_execute_query, .answer = answer_execute_query },
-	{ .name = "get_result", .toolsets = TOOLSET_CORE, .plan = plan_get_result, .answer = answer_rows },
-	{ .name = "cancel_query", .toolsets = TOOLSET_CORE, .plan = plan_cancel_query, .answer = answer_cancel_query },
-	{ .name = "list_objects", .toolsets = TOOLSET_CORE, .plan = plan_list_objects, .answer = answer_list_objects },
-	{ .name = "describe_object", .toolsets = TOOLSET_CORE, .plan = plan_describe_object,
-	  .answer = answer_describe_object },
-	{ .name = "set_context", .toolsets = TOOLSET_CORE, .plan = plan_set_context, .confirm = confirm_set_context,
-	  .answer = answer_set_context, .on_net = true },
-	{ .name = "list_databases", .toolsets = TOOLSET_CLASSIC, .plan = plan_list_databases,
-	  .answer = answer_list_databases },
-	{ .name = "list_views", .toolsets = TOOLSET_CLASSIC, .plan = plan_list_views, .answer = answer_list_views },
-	{ .name = "describe_view", .toolsets = TOOLSET_CLASSIC, .plan = plan_describe_view, .answer = answer_describe_view },
-	{ .name = "query_view", .toolsets = TOOLSET_CLASSIC, .plan = plan_query_view, .answer = answer_rows },
+    {.name = "execute_query",
+     .toolsets = TOOLSET_CORE | TOOLSET_CLASSIC,
+     .plan = plan_execute_query,
+     .confirm = confirm_execute_query,
+     .answer = answer_execute_query},
+    {.name = "get_result", .toolsets = TOOLSET_CORE, .plan = plan_get_result, .answer = answer_rows},
+    {.name = "cancel_query", .toolsets = TOOLSET_CORE, .plan = plan_cancel_query, .answer = answer_cancel_query},
+    {.name = "list_objects", .toolsets = TOOLSET_CORE, .plan = plan_list_objects, .answer = answer_list_objects},
+    {.name = "describe_object",
+     .toolsets = TOOLSET_CORE,
+     .plan = plan_describe_object,
+     .answer = answer_describe_object},
+    {.name = "set_context",
+     .toolsets = TOOLSET_CORE,
+     .plan = plan_set_context,
+     .confirm = confirm_set_context,
+     .answer = answer_set_context,
+     .on_net = true},
+    {.name = "list_databases",
+     .toolsets = TOOLSET_CLASSIC,
+     .plan = plan_list_databases,
+     .answer = answer_list_databases},
+    {.name = "list_views", .toolsets = TOOLSET_CLASSIC, .plan = plan_list_views, .answer = answer_list_views},
+    {.name = "describe_view", .toolsets = TOOLSET_CLASSIC, .plan = plan_describe_view, .answer = answer_describe_view},
+    {.name = "query_view", .toolsets = TOOLSET_CLASSIC, .plan = plan_query_view, .answer = answer_rows},
 };
 
 static struct tool *tool_named(const char *name)
@@ -37,46 +48,32 @@ static void definition_broken(const char *text, const char *why)
 	abort();
 }
 
-void tools_load(void)
+/* A tool whose statements the policy does not allow as SQL is not there at all. The others run what the client sends,
+ * which the guard judges, or nothing of their own. */
+static bool tool_allowed(const struct policy *policy, const struct tool *tool)
 {
-	for (const char *const *text = tool_definitions; *text; text++) {
-		char why[160] = "", *end = why + sizeof why;
-		const char *keyword = NULL;
-		struct tool *tool;
-		json_t *definition;
+	static int (*const metadata[])(struct call *) = {plan_list_objects, plan_describe_object, plan_list_databases,
+							 plan_list_views, plan_describe_view};
 
-		if (json_parse(slice_of(*text), JSON_DEPTH_MAX, &definition, why, (size_t)(end - why)) != JSON_OK)
-			definition_broken(*text, why);
-		tool = tool_named(json_text_of(definition, "name"));
-		if (!tool || tool->definition)
-			definition_broken(*text, "no such tool, or twice");
-		if (!schema_usable(json_object_get(definition, "inputSchema"), &keyword))
-			definition_broken(*text, keyword);
-		tool->definition = definition;
-	}
-	for (size_t i = 0; i < ARRAY_LEN(tools); i++)
-		if (!tools[i].definition)
-			definition_broken(tools[i].name, "missing");
-}
-
-void tools_free(void)
-{
-	for (size_t i = 0; i < ARRAY_LEN(tools); i++) {
-		json_decref(tools[i].definition);
-		tools[i].definition = NULL;
-	}
+	if (tool->plan == plan_query_view)
+		return policy->statements & CLASS_READ;
+	for (size_t i = 0; i < ARRAY_LEN(metadata); i++)
+		if (tool->plan == metadata[i])
+			return policy->statements & CLASS_METADATA;
+	return true;
 }
 
 const struct tool *tool_find(const struct policy *policy, const char *name)
 {
 	const struct tool *tool = tool_named(name);
 
-	return tool && (tool->toolsets & (policy->toolsets | TOOLSET_CLASSIC)) ? tool : NULL;
+	return tool && tool_allowed(policy, tool) && (tool->toolsets & (policy->toolsets | TOOLSET_CLASSIC)) ? tool
+													     : NULL;
 }
 
 /* ---- a definition cut to a policy ---- */
 
-static const char *const class_names[] = { "read", "metadata", "dml", "ddl", "dcl" };
+static const char *const class_names[] = {"read", "metadata", "dml", "ddl", "dcl"};
 
 static void names_of_classes(struct buf *b, unsigned classes)
 {
@@ -92,7 +89,8 @@ static void names_of_roles(struct buf *b, const struct policy *p)
 }
 
 /* What stands for a placeholder in a description. */
-static void placeholder(struct buf *b, struct slice name, const struct conf *conf, const struct policy *p, bool has_session)
+static void placeholder(struct buf *b, struct slice name, const struct conf *conf, const struct policy *p,
+			bool has_session)
 {
 	if (slice_is(name, "default_rows"))
 		buf_addf(b, "%lld", (long long)conf->results_default_rows);
@@ -121,7 +119,7 @@ static json_t *filled(const char *text, const struct conf *conf, const struct po
 		text += plain;
 		if (!end)
 			break;
-		placeholder(&b, (struct slice){ text + 1, (size_t)(end - text - 1) }, conf, p, has_session);
+		placeholder(&b, (struct slice){text + 1, (size_t)(end - text - 1)}, conf, p, has_session);
 		text = end + 1;
 	}
 	buf_adds(&b, text);
@@ -150,30 +148,84 @@ static void property_drop(json_t *schema, const char *name)
 		json_object_del(schema, "required");
 }
 
-/* What the policy fixes is no argument. */
-static void schema_cut(json_t *schema, const struct policy *p, bool has_session)
+/* What the policy fixes is no argument: bit i for cuttable[i]. */
+static const char *const cuttable[] = {"session", "role", "warehouse", "database"};
+
+static unsigned cuts_of(const struct policy *p, bool has_session)
 {
-	if (has_session)
-		property_drop(schema, "session");
-	if (p->roles.n <= 1)
-		property_drop(schema, "role");
-	if (p->warehouse)
-		property_drop(schema, "warehouse");
-	if (p->databases.n == 1)
-		property_drop(schema, "database");
+	return (has_session ? 1u : 0) | (p->roles.n <= 1 ? 2u : 0) | (p->warehouse ? 4u : 0) |
+	       (p->databases.n == 1 ? 8u : 0);
 }
 
-static json_t *definition_cut(const struct conf *conf, const struct policy *p, const struct tool *tool, bool has_session)
+static void schema_cut(json_t *schema, unsigned cuts)
+{
+	for (size_t i = 0; i < ARRAY_LEN(cuttable); i++)
+		if (cuts & 1u << i)
+			property_drop(schema, cuttable[i]);
+}
+
+/* Every call is checked against one of these: made once. */
+static void schemas_make(struct tool *tool)
+{
+	for (unsigned cuts = 0; cuts < TOOL_CUTS; cuts++) {
+		json_t *schema = json_deep_copy(json_object_get(tool->definition, "inputSchema")), *property;
+		const char *name;
+
+		schema_cut(schema, cuts);
+		json_object_foreach(json_object_get(schema, "properties"), name, property)
+		    json_object_del(property, "description");
+		tool->schemas[cuts] = schema;
+	}
+}
+
+/* ---- all of them ---- */
+
+void tools_load(void)
+{
+	for (const char *const *text = tool_definitions; *text; text++) {
+		char why[160] = "", *end = why + sizeof why;
+		const char *keyword = NULL;
+		struct tool *tool;
+		json_t *definition;
+
+		if (json_parse(slice_of(*text), JSON_DEPTH_MAX, &definition, why, (size_t)(end - why)) != JSON_OK)
+			definition_broken(*text, why);
+		tool = tool_named(json_text_of(definition, "name"));
+		if (!tool || tool->definition)
+			definition_broken(*text, "no such tool, or twice");
+		if (!schema_usable(json_object_get(definition, "inputSchema"), &keyword))
+			definition_broken(*text, keyword);
+		tool->definition = definition;
+	}
+	for (size_t i = 0; i < ARRAY_LEN(tools); i++)
+		if (!tools[i].definition)
+			definition_broken(tools[i].name, "missing");
+		else
+			schemas_make(&tools[i]);
+}
+
+void tools_free(void)
+{
+	for (size_t i = 0; i < ARRAY_LEN(tools); i++) {
+		json_decref(tools[i].definition);
+		tools[i].definition = NULL;
+		for (size_t k = 0; k < TOOL_CUTS; k++)
+			json_decref(TAKE(tools[i].schemas[k]));
+	}
+}
+
+static json_t *definition_cut(const struct conf *conf, const struct policy *p, const struct tool *tool,
+			      bool has_session)
 {
 	const unsigned harmless = CLASS_READ | CLASS_METADATA;
 	json_t *definition = json_deep_copy(tool->definition), *property;
 	json_t *schema = json_object_get(definition, "inputSchema");
 	const char *name;
 
-	schema_cut(schema, p, has_session);
+	schema_cut(schema, cuts_of(p, has_session));
 	fill_description(definition, conf, p, has_session);
 	json_object_foreach(json_object_get(schema, "properties"), name, property)
-		fill_description(property, conf, p, has_session);
+	    fill_description(property, conf, p, has_session);
 	if (tool->plan == plan_execute_query && (p->statements & ~harmless)) {
 		json_t *annotations = json_object_get(definition, "annotations");
 
@@ -188,48 +240,67 @@ json_t *tools_listed(const struct conf *conf, const struct policy *policy, bool 
 	json_t *list = json_array();
 
 	for (size_t i = 0; i < ARRAY_LEN(tools); i++)
-		if (tools[i].toolsets & policy->toolsets)
+		if ((tools[i].toolsets & policy->toolsets) && tool_allowed(policy, &tools[i]))
 			json_array_append_new(list, definition_cut(conf, policy, &tools[i], has_session));
 	return list;
 }
 
-json_t *tool_schema(const struct conf *conf, const struct policy *policy, const struct tool *tool, bool has_session)
+const json_t *tool_schema(const struct policy *policy, const struct tool *tool, bool has_session)
 {
-	json_t *schema = json_deep_copy(json_object_get(tool->definition, "inputSchema"));
-
-	(void)conf;
-	schema_cut(schema, policy, has_session);
-	return schema;
+	return tool->schemas[cuts_of(policy, has_session)];
 }
 
 /* ---- instructions ---- */
 
-#define INSTRUCTIONS_MAX 1536
+#define INSTRUCTIONS_MAX   1536
+#define INSTRUCTIONS_NAMES 300 /* bytes for each list of names; the fixed texts need about 650 */
+
+/* As many names as fit, and how many more there are. */
+static void names_told(struct buf *b, const char *label, struct texts names)
+{
+	size_t start = b->n, i = 0;
+
+	buf_adds(b, label);
+	for (; i < names.n && (i == 0 || b->n - start + strlen(names.v[i]) < INSTRUCTIONS_NAMES); i++)
+		buf_addf(b, "%s%s", i ? ", " : "", names.v[i]);
+	if (i < names.n)
+		buf_addf(b, " and %zu more", names.n - i);
+	buf_adds(b, ". ");
+}
+
+/* The start of a text that is at most `max` bytes, cut between characters. */
+static size_t text_cut(const struct buf *text, size_t max)
+{
+	size_t n = text->n < max ? text->n : max;
+
+	while (n < text->n && ((unsigned char)text->data[n] & 0xC0) == 0x80)
+		n--;
+	return n;
+}
 
 bool tools_instructions(struct buf *b, const struct conf *conf, const struct policy *p)
 {
 	struct buf text = buf_with_ceiling(8192);
 	bool added;
 
-	buf_addf(&text, "Snowflake%s%s through snowgate. ", p->connection ? " account " : "",
-	         p->connection ? p->connection->account ? p->connection->account : p->connection->host : "");
-	if (p->connection && p->connection->role && p->roles.n == 0)
+	buf_addf(&text, "Snowflake%s%.255s through snowgate. ", p->connection ? " account " : "",
+		 p->connection ? p->connection->account ? p->connection->account : p->connection->host : "");
+	if (p->roles.n)
+		names_told(&text, "Roles: ", p->roles);
+	else if (p->connection && p->connection->role)
 		buf_addf(&text, "Role: %s. ", p->connection->role);
-	else if (p->roles.n) {
-		buf_adds(&text, "Roles: ");
-		names_of_roles(&text, p);
-		buf_adds(&text, ". ");
-	}
-	for (size_t i = 0; i < p->databases.n; i++)
-		buf_addf(&text, "%s%s%s", i ? ", " : "Databases: ", p->databases.v[i], i + 1 == p->databases.n ? ". " : "");
 	buf_adds(&text, "Allowed statements: ");
 	names_of_classes(&text, p->statements);
-	buf_addf(&text, ". Work in this order: list_objects, describe_object, execute_query. Answers hold %lld rows unless "
-	         "limit says more; the first line of an answer tells what was cut and how to get the rest with get_result. "
-	         "A statement that runs longer than you wait is answered `running` with a handle: get_result waits for it, "
-	         "cancel_query ends it. set_context sets database, schema, warehouse and role for later calls.",
-	         (long long)conf->results_default_rows);
-	added = buf_add(b, buf_text(&text), text.n < INSTRUCTIONS_MAX ? text.n : INSTRUCTIONS_MAX);
+	buf_addf(
+	    &text,
+	    ". Work in this order: list_objects, describe_object, execute_query. Answers hold %lld rows unless "
+	    "limit says more; the first line of an answer tells what was cut and how to get the rest with get_result. "
+	    "A statement that runs longer than you wait is answered `running` with a handle: get_result waits for it, "
+	    "cancel_query ends it. set_context sets database, schema, warehouse and role for later calls. ",
+	    (long long)conf->results_default_rows);
+	if (p->databases.n)
+		names_told(&text, "Databases: ", p->databases);
+	added = buf_add(b, buf_text(&text), text_cut(&text, INSTRUCTIONS_MAX));
 	buf_free(&text);
 	return added;
 }

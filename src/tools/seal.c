@@ -91,8 +91,8 @@ static bool opens(const struct call *c, struct slice text, char query_id[64])
 {
 	const struct policy *p = c->request->policy;
 
-	if (opens_as(c, text, p->connection->role, query_id) || opens_as(c, text, NULL, query_id))
-		return true;
+	if (p->roles.n == 0)
+		return opens_as(c, text, p->connection->role, query_id) || opens_as(c, text, NULL, query_id);
 	for (size_t i = 0; i < p->roles.n; i++)
 		if (opens_as(c, text, p->roles.v[i], query_id))
 			return true;
