@@ -1,0 +1,385 @@
+/* A load generator: connections that each send one request, check its answer, and send the next. */
+#include <arpa/inet.h>
+#include <errno.h>
+#include <getopt.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/socket.h>
+#include <time.h>
+#include <unistd.h>
+
+#define REQUEST_MAX 16384
+#define ANSWER_MAX  65536
+#define EVENTS_MAX  128
+#define PIDS_MAX    16
+#define TOKENS_MAX  64
+#define WARM_USEC   500000 /* before the count begins: connections, caches, the other side's pools */
+/* Latency in buckets of 1/32 of their power of two: a quantile is at most 3 % off. */
+#define BUCKET_BITS 5
+#define BUCKETS_N   (32 << BUCKET_BITS)
+
+static const char usage[] =
+    "load --port N --connections N --seconds N [--path P] [--body B] [--header H]...\n"
+    "     [--token T]... [--expect TEXT] [--pid PID]...\n"
+    "Connections take the bearer tokens in turn, so that no one principal's limits are those of the run.\n"
+    "Prints one line: calls, seconds, p50 and p99 in microseconds, errors, CPU microseconds and resident KiB of\n"
+    "the processes named.\n";
+
+struct options {
+	long port, connections, seconds;
+	const char *path, *body, *expect;
+	long pids[PIDS_MAX];
+	const char *tokens[TOKENS_MAX];
+	size_t pids_n, tokens_n;
+};
+
+struct message {
+	size_t n;
+	char text[REQUEST_MAX];
+};
+
+struct link {
+	int fd;
+	const struct message *message;
+	int64_t sent;
+	size_t n;
+	char answer[ANSWER_MAX + 1];
+};
+
+struct bench {
+	const struct options *options;
+	struct sockaddr_in to;
+	int epoll;
+	bool counting;
+	uint64_t calls, errors;
+	uint64_t buckets[BUCKETS_N];
+	size_t headers_n;
+	char headers[REQUEST_MAX / 2];
+	struct message messages[TOKENS_MAX]; /* one for each token; one where there is none */
+};
+
+static int64_t now(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	return t.tv_sec * INT64_C(1000000) + t.tv_nsec / 1000;
+}
+
+static void die(const char *why)
+{
+	fprintf(stderr, "load: %s\n", why);
+	exit(2);
+}
+
+/* ---- latency ---- */
+
+static size_t bucket_of(uint64_t usec)
+{
+	unsigned power = 0;
+	size_t bucket;
+
+	while (usec >> power >= 2u << BUCKET_BITS)
+		power++;
+	bucket = ((size_t)power << BUCKET_BITS) + (size_t)(usec >> power);
+	return bucket < BUCKETS_N ? bucket : BUCKETS_N - 1;
+}
+
+/* The largest latency that falls in the bucket. */
+static uint64_t bucket_end(size_t bucket)
+{
+	size_t power = bucket >> BUCKET_BITS;
+
+	if (power < 2)
+		return bucket;
+	power--;
+	return (((uint64_t)(bucket - (power << BUCKET_BITS)) + 1) << power) - 1;
+}
+
+static uint64_t quantile(const struct bench *b, uint64_t per_mille)
+{
+	uint64_t want = (b->calls * per_mille + 999) / 1000, seen = 0;
+
+	for (size_t i = 0; i < BUCKETS_N; i++) {
+		seen += b->buckets[i];
+		if (seen >= want)
+			return bucket_end(i);
+	}
+	return 0;
+}
+
+/* ---- the processes measured ---- */
+
+static bool slurp(long pid, const char *name, char *out, size_t size)
+{
+	char path[64];
+	FILE *file;
+	size_t n;
+
+	(void)snprintf(path, sizeof path, "/proc/%ld/%s", pid, name);
+	file = fopen(path, "re");
+	if (!file)
+		return false;
+	n = fread(out, 1, size - 1, file);
+	(void)fclose(file);
+	out[n] = 0;
+	return n > 0;
+}
+
+/* utime + stime of /proc/PID/stat, fields 14 and 15; the second field, in parentheses, may hold blanks. */
+static int64_t cpu_usec(const struct options *o)
+{
+	int64_t ticks = 0;
+
+	for (size_t i = 0; i < o->pids_n; i++) {
+		char text[1024], *at;
+
+		if (!slurp(o->pids[i], "stat", text, sizeof text) || !(at = strrchr(text, ')')))
+			die("a process to measure is gone");
+		for (int field = 2; field < 14 && at; field++)
+			at = strchr(at + 1, ' ');
+		if (!at)
+			die("/proc/PID/stat is not as documented");
+		ticks += strtoll(at, &at, 10);
+		ticks += strtoll(at, &at, 10);
+	}
+	return ticks * 1000000 / sysconf(_SC_CLK_TCK);
+}
+
+static int64_t resident_kib(const struct options *o)
+{
+	int64_t kib = 0;
+
+	for (size_t i = 0; i < o->pids_n; i++) {
+		char text[4096], *at;
+
+		if (slurp(o->pids[i], "status", text, sizeof text) && (at = strstr(text, "VmRSS:")))
+			kib += strtoll(at + 6, NULL, 10);
+	}
+	return kib;
+}
+
+/* ---- connections ---- */
+
+static void link_send(struct link *l)
+{
+	l->n = 0;
+	l->sent = now();
+	/* One request is far smaller than a socket buffer that is empty: a short write is a broken connection, which
+	 * the next read tells. */
+	(void)!send(l->fd, l->message->text, l->message->n, MSG_NOSIGNAL);
+}
+
+static void link_open(struct bench *b, struct link *l)
+{
+	struct epoll_event event = {.events = EPOLLIN, .data.ptr = l};
+	int one = 1;
+
+	l->fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	if (l->fd < 0 || connect(l->fd, (struct sockaddr *)&b->to, sizeof b->to))
+		die("cannot connect");
+	(void)setsockopt(l->fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
+	(void)epoll_ctl(b->epoll, EPOLL_CTL_ADD, l->fd, &event);
+	link_send(l);
+}
+
+static void link_reopen(struct bench *b, struct link *l)
+{
+	close(l->fd);
+	link_open(b, l);
+}
+
+/* The length of a whole answer; 0 where more is to come, -1 where it is not HTTP with a length. */
+static long answer_length(struct link *l, char **body)
+{
+	char *end, *field;
+	long length;
+
+	l->answer[l->n] = 0;
+	end = strstr(l->answer, "\r\n\r\n");
+	if (!end)
+		return l->n < ANSWER_MAX ? 0 : -1;
+	field = strcasestr(l->answer, "\r\nContent-Length:");
+	if (!field || field > end)
+		return -1;
+	*body = end + 4;
+	length = (long)(*body - l->answer) + strtol(field + 17, NULL, 10);
+	if (length > ANSWER_MAX)
+		return -1;
+	return (long)l->n >= length ? length : 0;
+}
+
+static void count(struct bench *b, const struct link *l, const char *body)
+{
+	bool good = !strncmp(l->answer, "HTTP/1.1 200 ", 13) && strstr(body, b->options->expect);
+
+	if (!b->counting)
+		return;
+	b->calls++;
+	b->errors += !good;
+	b->buckets[bucket_of((uint64_t)(now() - l->sent))]++;
+	if (!good && b->errors == 1)
+		fprintf(stderr, "load: the first answer that is wrong: %.600s\n", l->answer);
+}
+
+static void link_read(struct bench *b, struct link *l)
+{
+	ssize_t got = recv(l->fd, l->answer + l->n, ANSWER_MAX - l->n, MSG_DONTWAIT);
+	char *body = NULL;
+	long length;
+
+	if (got < 0 && (errno == EAGAIN || errno == EINTR))
+		return;
+	if (got > 0)
+		l->n += (size_t)got;
+	length = got > 0 ? answer_length(l, &body) : -1;
+	if (length < 0 || (length && strcasestr(l->answer, "\r\nConnection: close"))) {
+		b->errors += b->counting;
+		link_reopen(b, l);
+	} else if (length) {
+		count(b, l, body);
+		link_send(l);
+	}
+}
+
+/* ---- the run ---- */
+
+static void run_until(struct bench *b, int64_t end)
+{
+	struct epoll_event events[EVENTS_MAX];
+	int64_t left;
+
+	while ((left = end - now()) > 0) {
+		int n = epoll_wait(b->epoll, events, EVENTS_MAX, (int)(left / 1000) + 1);
+
+		for (int i = 0; i < n; i++)
+			link_read(b, events[i].data.ptr);
+	}
+}
+
+static void compose(const struct bench *b, const char *token, struct message *m)
+{
+	const struct options *o = b->options;
+	int n = snprintf(m->text, sizeof m->text,
+			 "POST %s HTTP/1.1\r\nHost: 127.0.0.1:%ld\r\nUser-Agent: bench\r\n"
+			 "Content-Type: application/json\r\nAccept: application/json, text/event-stream\r\n"
+			 "%s%s%s%sContent-Length: %zu\r\n\r\n%s",
+			 o->path, o->port, b->headers, token ? "Authorization: Bearer " : "", token ? token : "",
+			 token ? "\r\n" : "", strlen(o->body), o->body);
+
+	if (n < 0 || n >= (int)sizeof m->text)
+		die("the request is too long");
+	m->n = (size_t)n;
+}
+
+static size_t compose_all(struct bench *b)
+{
+	const struct options *o = b->options;
+
+	for (size_t i = 0; i < o->tokens_n; i++)
+		compose(b, o->tokens[i], &b->messages[i]);
+	if (o->tokens_n)
+		return o->tokens_n;
+	compose(b, NULL, &b->messages[0]);
+	return 1;
+}
+
+static void run(struct bench *b)
+{
+	const struct options *o = b->options;
+	struct link *links = calloc((size_t)o->connections, sizeof *links);
+	size_t messages_n = compose_all(b);
+	int64_t began, cpu, took;
+
+	if (!links)
+		die("out of memory");
+	b->epoll = epoll_create1(EPOLL_CLOEXEC);
+	b->to = (struct sockaddr_in){
+	    .sin_family = AF_INET, .sin_port = htons((uint16_t)o->port), .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+	for (long i = 0; i < o->connections; i++) {
+		links[i].message = &b->messages[(size_t)i % messages_n];
+		link_open(b, &links[i]);
+	}
+	run_until(b, now() + WARM_USEC);
+	b->counting = true;
+	began = now();
+	cpu = cpu_usec(o);
+	run_until(b, began + o->seconds * 1000000);
+	cpu = cpu_usec(o) - cpu;
+	took = now() - began;
+	printf("%llu %.3f %llu %llu %llu %lld %lld\n", (unsigned long long)b->calls, (double)took / 1e6,
+	       (unsigned long long)quantile(b, 500), (unsigned long long)quantile(b, 990),
+	       (unsigned long long)b->errors, (long long)cpu, (long long)resident_kib(o));
+	free(links);
+}
+
+static long number(long most)
+{
+	char *end;
+	long n = strtol(optarg, &end, 10);
+
+	if (end == optarg || *end || n < 1 || n > most)
+		die("a number is out of range");
+	return n;
+}
+
+static void add_header(struct bench *b)
+{
+	int n = snprintf(b->headers + b->headers_n, sizeof b->headers - b->headers_n, "%s\r\n", optarg);
+
+	if (n < 0 || (size_t)n >= sizeof b->headers - b->headers_n)
+		die("the headers are too long");
+	b->headers_n += (size_t)n;
+}
+
+static void read_options(int argc, char **argv, struct options *o, struct bench *b)
+{
+	static const struct option known[] = {{"port", 1, NULL, 'p'},    {"connections", 1, NULL, 'c'},
+					      {"seconds", 1, NULL, 's'}, {"path", 1, NULL, 'u'},
+					      {"body", 1, NULL, 'b'},    {"header", 1, NULL, 'h'},
+					      {"expect", 1, NULL, 'e'},  {"pid", 1, NULL, 'i'},
+					      {"token", 1, NULL, 't'},   {NULL, 0, NULL, 0}};
+	int id;
+
+	while ((id = getopt_long(argc, argv, "", known, NULL)) != -1) {
+		if (id == 'p')
+			o->port = number(65535);
+		else if (id == 'c')
+			o->connections = number(4096);
+		else if (id == 's')
+			o->seconds = number(3600);
+		else if (id == 'u')
+			o->path = optarg;
+		else if (id == 'b')
+			o->body = optarg;
+		else if (id == 'h')
+			add_header(b);
+		else if (id == 'e')
+			o->expect = optarg;
+		else if (id == 't' && o->tokens_n < TOKENS_MAX)
+			o->tokens[o->tokens_n++] = optarg;
+		else if (id == 'i' && o->pids_n < PIDS_MAX)
+			o->pids[o->pids_n++] = number(INT32_MAX);
+		else
+			die(usage);
+	}
+}
+
+int main(int argc, char **argv)
+{
+	static struct bench bench;
+	struct options options = {.path = "/", .body = "", .expect = ""};
+
+	read_options(argc, argv, &options, &bench);
+	if (!options.port || !options.connections || !options.seconds)
+		die(usage);
+	bench.options = &options;
+	run(&bench);
+	return bench.errors || !bench.calls ? 1 : 0;
+}
