@@ -119,7 +119,7 @@ static void front_request(void *ctx, handle_t exchange, struct request *rq)
 {
 	(void)ctx;
 	OWNED_BY(THREAD_NET);
-	if (gateway.draining)
+	if (gateway.phase != PHASE_SERVING)
 		reject(exchange, rq, ERR_DRAINING, "the gateway is shutting down; connect again in a moment");
 	else if (rq->method != HTTP_POST && rq->method != HTTP_DELETE)
 		reject(exchange, rq, ERR_METHOD, "send messages with POST; end a session with DELETE");
@@ -148,7 +148,7 @@ static void front_gone(void *ctx, handle_t exchange)
 static bool front_ready(void *ctx)
 {
 	(void)ctx;
-	return !gateway.draining;
+	return gateway.phase == PHASE_SERVING;
 }
 
 const struct http_ops front_ops = {

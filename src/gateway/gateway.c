@@ -8,6 +8,7 @@
 #define TICKETS_MAX  100000u
 #define ACCOUNTS_MAX 100000u
 #define SWEEP_EVERY  (5 * USEC_PER_S)
+#define DRAIN_LOOK   (20 * USEC_PER_MS)
 #define DRAIN_LAST   (2 * USEC_PER_S) /* for the last answers to leave */
 
 struct gateway gateway;
@@ -113,10 +114,21 @@ void gateway_rekey(struct keyring *keys)
 
 /* ---- NET: drain ---- */
 
-void drain_look(void)
+/* Is all said that has to be? What was answered early may go on at Snowflake; what was refused is waited for, since its
+ * cancel is on its way. */
+static bool drain_over(void)
 {
-	if (gateway.draining && gateway.http && tickets_unanswered() == 0 && http_open(gateway.http) == 0)
+	size_t open = gateway.phase == PHASE_DRAINING ? tickets_unanswered() : handle_count(gateway.tickets);
+
+	return open == 0 && http_open(gateway.http) == 0;
+}
+
+static void drain_look(struct timer *t)
+{
+	if (drain_over())
 		http_loop_end(gateway.http);
+	else
+		timer_set(gateway.wheel, t, clock_now() + DRAIN_LOOK);
 }
 
 static void drain_last(struct timer *t)
@@ -146,26 +158,27 @@ static void drain_refuse(handle_t h, void *object, void *ctx)
 static void drain_timeout(struct timer *t)
 {
 	log_event(LOG_WARN, "drain_timeout", log_number("calls", tickets_unanswered()));
+	gateway.phase = PHASE_REFUSING;
 	handle_each(gateway.tickets, drain_refuse, NULL);
 	t->fire = drain_last;
 	timer_set(gateway.wheel, t, clock_now() + DRAIN_LAST);
-	drain_look();
 }
 
 static void drain_deliver(struct mail *m)
 {
 	OWNED_BY(THREAD_NET);
 	free(m);
-	if (gateway.draining) {
+	if (gateway.phase != PHASE_SERVING) {
 		timer_set(gateway.wheel, &gateway.drain, clock_now());
 		return;
 	}
-	gateway.draining = true;
+	gateway.phase = PHASE_DRAINING;
 	log_event(LOG_INFO, "draining", log_number("calls", tickets_unanswered()));
 	http_listen_off(gateway.http);
 	gateway.drain.fire = drain_timeout;
 	timer_set(gateway.wheel, &gateway.drain, clock_now() + gateway.conf->listen_drain);
-	drain_look();
+	gateway.look.fire = drain_look;
+	timer_set(gateway.wheel, &gateway.look, clock_now());
 }
 
 void gateway_drain(void)

@@ -41,8 +41,8 @@ struct gateway {
 	struct ticket *by_exchange[1024];
 	struct wheel *wheel;
 	struct http *http;
-	struct timer sweep, drain;
-	bool draining;
+	struct timer sweep, drain, look;
+	enum { PHASE_SERVING, PHASE_DRAINING, PHASE_REFUSING } phase;
 	struct retired *retired; /* old snapshots still in use */
 };
 extern struct gateway gateway;
@@ -88,8 +88,5 @@ void durable_session(struct call *c, const struct session *s);
 /* ---- worker.c: main ---- */
 void worker_start(void);
 void worker_stop(void);
-
-/* ---- gateway.c ---- */
-void drain_look(void); /* after an exchange ended: is the drain over? */
 
 #endif

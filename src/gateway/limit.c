@@ -13,8 +13,13 @@ struct limit_verdict limit_check(usec_t *tat, int64_t per_minute, int64_t burst,
 {
 	usec_t interval = 60 * USEC_PER_S / per_minute;
 	usec_t tolerance = interval * burst; /* how far ahead of now the tat may be */
-	usec_t next = (*tat > now ? *tat : now) + interval;
-	struct limit_verdict v = {.passed = next - now <= tolerance};
+	usec_t next;
+	struct limit_verdict v;
+
+	if (*tat - now > tolerance) /* only after the limits were raised: no debt beyond what they know */
+		*tat = now + tolerance;
+	next = (*tat > now ? *tat : now) + interval;
+	v = (struct limit_verdict){.passed = next - now <= tolerance};
 
 	if (v.passed)
 		*tat = next;

@@ -129,7 +129,6 @@ enum verdict step_reply(struct call *c)
 		answer_send(exchange, &c->http);
 	conf_unuse(c->request->conf);
 	call_free(c);
-	drain_look();
 	return DONE;
 }
 
@@ -152,7 +151,6 @@ static void early_deliver(struct mail *m)
 	metric_count(METRIC_calls, "running");
 	answer_send(e->exchange, &e->answer);
 	free(e);
-	drain_look();
 }
 
 void answer_early(struct call *c)
