@@ -1,0 +1,710 @@
+/* Whole calls on one thread: from the front door over admission, the scripted Snowflake and the store to the reply. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <string.h>
+#include <cmocka.h>
+
+#include "../../src/gateway/gateway_internal.h"
+#include "script.h"
+/* one program per test file: the script is a part of it */
+#include "script.c"
+
+#define HANDLE "01b2c3d4-0000-0001-0000-000100020003"
+#define STATUS(code, state)                                                                                            \
+	"{\"code\":\"" code "\",\"sqlState\":\"" state "\",\"message\":\"as scripted\",\"statementHandle\":\"" HANDLE  \
+	"\"}"
+#define RUNNING      STATUS("333334", "00000")
+#define CANCELLED    STATUS("000604", "57014")
+#define COLUMN(name) "{\"name\":\"" name "\",\"type\":\"text\",\"nullable\":true}"
+#define ONE_ROW                                                                                                        \
+	"{\"resultSetMetaData\":{\"numRows\":1,\"partitionInfo\":[{\"rowCount\":1}],\"rowType\":[" COLUMN("N")         \
+	"]},\"data\":[[\"seven\"]],\"code\":\"090001\",\"sqlState\":\"00000\",\"statementHandle\":\"" HANDLE "\"}"
+/* What a context became: role, warehouse, database, schema. */
+#define PROBED(warehouse, schema)                                                                                      \
+	"{\"resultSetMetaData\":{\"numRows\":1,\"partitionInfo\":[{\"rowCount\":1}],\"rowType\":[" COLUMN("R") ","     \
+	COLUMN("W") "," COLUMN("D") "," COLUMN("S") "]},\"data\":[[\"ANALYST\",\"" warehouse "\",\"SALES\",\"" schema  \
+	"\"]],\"code\":\"090001\",\"sqlState\":\"00000\",\"statementHandle\":\"" HANDLE "\"}"
+
+#define BEGIN(...)                                                                                                     \
+	static const struct script_line lines[] = {__VA_ARGS__};                                                       \
+	(void)state;                                                                                                   \
+	sim_open(lines, ARRAY_LEN(lines))
+
+/* What became of a call, seen by its number: the order of calls from 1. */
+enum { CALLS_MAX = 16 };
+struct seen_call {
+	struct call *call;
+	int ended;
+	enum err fault;
+	bool is_error, cancelled;
+	int replans;
+	size_t plan_n;
+	enum statement_state statement;
+	usec_t retry_after;
+	char session_id[SESSION_ID_SIZE];
+	char text[2048]; /* of the answer, as it came home */
+};
+static struct {
+	struct seen_call calls[CALLS_MAX + 1];
+	size_t n;
+	int64_t users;
+	struct limits limits;
+} sim;
+
+/* ---- one thread plays all ---- */
+
+static void sim_deliver(struct mail *m)
+{
+	struct call *c = container_of(m, struct call, mail);
+
+	for (size_t i = 1; i <= sim.n && thread_self() == THREAD_NET; i++)
+		if (sim.calls[i].call == c)
+			snprintf(sim.calls[i].text, sizeof sim.calls[i].text, "%s", buf_text(&c->answer.text));
+	call_run(c);
+}
+
+/* Runs when the call's arena is freed: its outcome is still there. */
+static void sim_ended(void *object)
+{
+	struct seen_call *s = object;
+	const struct call *c = s->call;
+
+	s->ended++;
+	s->fault = c->fault.err;
+	s->is_error = c->answer.is_error;
+	s->cancelled = c->cancelled;
+	s->replans = c->replans;
+	s->plan_n = c->plan_n;
+	s->statement = c->plan_n ? c->plan[0].state : STATEMENT_NEW;
+	s->retry_after = c->retry_after;
+	snprintf(s->session_id, sizeof s->session_id, "%s", c->session_id);
+}
+
+static bool sim_turn(void)
+{
+	static const enum thread threads[] = {THREAD_SNOWFLAKE, THREAD_WORKER, THREAD_NET};
+	size_t n = 0;
+
+	for (size_t i = 0; i < ARRAY_LEN(threads); i++) {
+		thread_play(threads[i]);
+		n += mail_deliver(threads[i]);
+	}
+	thread_play(THREAD_STORE);
+	n += store_turn();
+	thread_play(THREAD_NET);
+	return n > 0;
+}
+
+/* Lets things happen until this time, or until nothing is left to happen. */
+static void sim_run_until(usec_t until)
+{
+	for (;;) {
+		usec_t next, net;
+
+		while (sim_turn())
+			;
+		next = wheel_next(script.wheel);
+		net = wheel_next(gateway.wheel);
+		next = net < next ? net : next;
+		if (next > until)
+			break;
+		if (next > clock_now())
+			clock_advance(next - clock_now());
+		(void)wheel_run(gateway.wheel, clock_now());
+		thread_play(THREAD_SNOWFLAKE);
+		(void)wheel_run(script.wheel, clock_now());
+		thread_play(THREAD_NET);
+	}
+	if (until != INT64_MAX - 1)
+		clock_advance(until - clock_now());
+}
+
+static void sim_run_for(usec_t time)
+{
+	sim_run_until(clock_now() + time);
+}
+
+static void sim_run(void)
+{
+	sim_run_until(INT64_MAX - 1);
+}
+
+/* ---- begin and end ---- */
+
+static void sim_conf(void)
+{
+	sim.limits = (struct limits){.name = "default",
+				     .calls_per_minute = 600,
+				     .burst = 60,
+				     .running = 1,
+				     .queued = 1,
+				     .queue_wait = 5 * USEC_PER_S};
+	script.conf.users = &sim.users;
+	script.conf.snowflake_max_in_flight = 8;
+	script.conf.session_max = script.conf.session_max_per_principal = 10;
+	script.conf.session_idle_ttl = 3600 * USEC_PER_S;
+	script.conf.session_absolute_ttl = 30 * 24 * 3600 * USEC_PER_S;
+	script.conf.results_default_rows = 100;
+	script.conf.results_max_rows = 10000;
+	script.conf.results_max_bytes = 40 << 10;
+	script.conf.results_max_cell = 2 << 10;
+	script.conf.results_wait = 40 * USEC_PER_S;
+	script.connection.role = "ANALYST";
+	script.connection.warehouse = "WH_XS";
+	script.connection.database = "SALES";
+	script.connection.schema = "PUBLIC";
+	script.policy.name = "test";
+	script.policy.statements = CLASS_READ | CLASS_METADATA | CLASS_DML;
+	script.policy.toolsets = TOOLSET_CORE;
+	script.policy.limits = &sim.limits;
+}
+
+static void sim_open(const struct script_line *lines, size_t n)
+{
+	static const struct snowflake_ops ops = {.answer_early = answer_early};
+	static struct wire wire = {.send = script_send, .abort = script_abort};
+	static const struct sha256 key = {{7}};
+	const char *why;
+	char text[80];
+
+	memset(&sim, 0, sizeof sim);
+	metric_reset();
+	log_set_level(LOG_ERROR);
+	script_open(lines, n);
+	sim_conf();
+	snowflake_open(&script.conf, &ops, &wire, script.wheel);
+	thread_play(THREAD_STORE);
+	assert_true(store_open(&script.conf, text, sizeof text));
+	thread_play(THREAD_NET);
+	gateway = (struct gateway){.conf = &script.conf,
+				   .session_keys = session_keys_new(NULL, &why),
+				   .accounts = account_table_new(100),
+				   .tickets = handle_table_new(100),
+				   .wheel = wheel_new(),
+				   .queue.max_running = script.conf.snowflake_max_in_flight};
+	gateway.sessions = session_table_new(
+	    gateway.session_keys, (struct session_limits){10, 10, script.conf.session_idle_ttl, 30 * 24 * 3600});
+	tools_load();
+	tools_set_keys(&key, 1);
+}
+
+/* Everything that was taken has been given back, once; every call has ended, once. */
+static void sim_close(void)
+{
+	for (size_t i = 1; i <= sim.n; i++)
+		assert_int_equal(sim.calls[i].ended, 1);
+	assert_int_equal(handle_count(gateway.tickets), 0);
+	assert_int_equal(gateway.queue.running, 0);
+	assert_int_equal(gateway.queue.waiting, 0);
+	assert_int_equal(metric_value(METRIC_slots_used, NULL), 0);
+	assert_int_equal(metric_value(METRIC_queue_depth, NULL), 0);
+	assert_int_equal(sim.users, 0);
+	tools_free();
+	session_table_free(gateway.sessions);
+	session_keys_free(gateway.session_keys);
+	account_table_free(gateway.accounts);
+	handle_table_free(gateway.tickets);
+	wheel_free(gateway.wheel);
+	gateway = (struct gateway){0};
+	thread_play(THREAD_STORE);
+	store_close();
+	thread_play(THREAD_SNOWFLAKE);
+	script_close();
+	log_set_level(LOG_INFO);
+}
+
+/* ---- clients ---- */
+
+static struct request *sim_request(enum http_method method, const char *body, const char *session_id)
+{
+	struct request *rq = request_new(&script.conf, 4 << 20);
+
+	rq->method = method;
+	rq->principal = (struct principal){.kind = PRINCIPAL_KEY, .subject = "alice"};
+	rq->policy = &script.policy;
+	rq->mcp.session_id = session_id ? arena_strdup(rq->arena, session_id) : NULL;
+	buf_adds(&rq->body, body);
+	return rq;
+}
+
+/* What the front door does with a request, and its number; the exchange is that number too. */
+static size_t sim_take(struct request *rq)
+{
+	struct seen_call *s = &sim.calls[++sim.n];
+	struct call *c = call_new(sim.n, rq);
+	struct ticket *t = ticket_open(c);
+
+	assert_true(sim.n <= CALLS_MAX);
+	c->mail.deliver = sim_deliver;
+	s->call = c;
+	assert_true(arena_attach(c->arena, s, sim_ended));
+	if (rq->method == HTTP_DELETE)
+		c->step = STEP_bind;
+	t->account = account_of(gateway.accounts, &rq->principal, clock_now());
+	conf_use(rq->conf);
+	call_run(c);
+	return sim.n;
+}
+
+static size_t sim_send(const char *session_id, const char *format, ...) PRINTF_LIKE(2, 3);
+static size_t sim_send(const char *session_id, const char *format, ...)
+{
+	char body[2048];
+	va_list args;
+
+	va_start(args, format);
+	vsnprintf(body, sizeof body, format, args);
+	va_end(args);
+	return sim_take(sim_request(HTTP_POST, body, session_id));
+}
+
+/* A tools/call whose JSON-RPC id is the number of the call. */
+static size_t sim_query(const char *session_id, const char *arguments)
+{
+	return sim_send(session_id,
+			"{\"jsonrpc\":\"2.0\",\"id\":%zu,\"method\":\"tools/call\",\"params\":{\"name\":\"execute_query\","
+			"\"arguments\":%s}}",
+			sim.n + 1, arguments);
+}
+
+static size_t sim_cancel(const char *session_id, size_t id)
+{
+	return sim_send(session_id,
+			"{\"jsonrpc\":\"2.0\",\"method\":\"notifications/cancelled\",\"params\":{\"requestId\":%zu}}", id);
+}
+
+/* A session by header; its id lives as long as the test. */
+static const char *sim_session(void)
+{
+	size_t n = sim_send(NULL, "{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"initialize\",\"params\":{\"protocolVersion\":"
+				  "\"2025-11-25\",\"capabilities\":{},\"clientInfo\":{\"name\":\"t\",\"version\":\"1\"}}}");
+
+	sim_run();
+	assert_int_equal(sim.calls[n].ended, 1);
+	assert_int_equal(sim.calls[n].fault, ERR_OK);
+	assert_true(sim.calls[n].session_id[0]);
+	return sim.calls[n].session_id;
+}
+
+static struct session *sim_session_of(const char *id)
+{
+	struct principal p = {.kind = PRINCIPAL_KEY, .subject = "alice"};
+
+	return session_by_id(gateway.sessions, id, &p);
+}
+
+static void slots_are(int64_t running, int64_t waiting)
+{
+	assert_int_equal(gateway.queue.running, running);
+	assert_int_equal(gateway.queue.waiting, waiting);
+	assert_int_equal(metric_value(METRIC_slots_used, NULL), running);
+}
+
+#define QUERY "{\"query\":\"SELECT 7\"}"
+#define SECONDS(n) ((n) * USEC_PER_S)
+
+/* ---- the road ---- */
+
+static void test_whole_call(void **state)
+{
+	BEGIN({WIRE_SUBMIT, .with = "SELECT 7", .without = "retry=true", .status = 202, .answer = RUNNING},
+	      {WIRE_POLL, .status = 200, .answer = ONE_ROW});
+	size_t n = sim_query(NULL, QUERY);
+	slots_are(1, 0);
+	sim_run();
+	assert_int_equal(sim.calls[n].ended, 1);
+	assert_int_equal(sim.calls[n].fault, ERR_OK);
+	assert_string_equal(sim.calls[n].text, "1 row; ANALYST@WH_XS SALES.PUBLIC; 0.0 s\nN\nseven\n");
+	assert_int_equal(metric_value(METRIC_calls, "ok"), 1);
+	sim_close();
+}
+
+static void test_refused_before_anything_is_taken(void **state)
+{
+	BEGIN({WIRE_SUBMIT});
+	script.n = 0;
+	size_t guard = sim_query(NULL, "{\"query\":\"DROP TABLE T\"}"), schema = sim_query(NULL, "{\"limit\":1}");
+	size_t tool = sim_send(NULL, "{\"jsonrpc\":\"2.0\",\"id\":9,\"method\":\"tools/call\",\"params\":{\"name\":\"x\"}}");
+	sim_run();
+	assert_true(sim.calls[guard].is_error && sim.calls[schema].is_error);
+	assert_int_equal(sim.calls[tool].fault, ERR_INVALID_PARAMS);
+	sim_close();
+}
+
+static void test_rate(void **state)
+{
+	BEGIN({WIRE_SUBMIT});
+	script.n = 0;
+	sim.limits.burst = 2;
+	sim.limits.calls_per_minute = 60;
+	for (int i = 0; i < 3; i++)
+		sim_send(NULL, "{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"ping\"}");
+	assert_int_equal(sim.calls[2].fault, ERR_OK);
+	assert_int_equal(sim.calls[3].fault, ERR_RATE);
+	assert_int_equal(sim.calls[3].retry_after, USEC_PER_S);
+	sim_run_for(USEC_PER_S);
+	sim_send(NULL, "{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"ping\"}");
+	assert_int_equal(sim.calls[4].fault, ERR_OK);
+	sim_close();
+}
+
+/* ---- the queue ---- */
+
+/* One runs, one waits until its patience is over, one more is refused at once; the slot is given back once. */
+static void test_queue_wait_ends(void **state)
+{
+	BEGIN({WIRE_SUBMIT, .status = 202, .answer = RUNNING},
+	      {WIRE_POLL, .status = 200, .answer = ONE_ROW, .takes = SECONDS(10)});
+	size_t a = sim_query(NULL, QUERY), b = sim_query(NULL, QUERY), c = sim_query(NULL, QUERY);
+	slots_are(1, 1);
+	assert_int_equal(sim.calls[c].ended, 1);
+	assert_int_equal(sim.calls[c].fault, ERR_CONCURRENCY);
+	assert_true(sim.calls[c].retry_after > 0);
+	sim_run_for(SECONDS(5) - 1);
+	slots_are(1, 1);
+	sim_run_for(1);
+	slots_are(1, 0);
+	assert_int_equal(sim.calls[b].ended, 1);
+	assert_int_equal(sim.calls[b].fault, ERR_CONCURRENCY);
+	assert_int_equal(sim.calls[a].ended, 0);
+	sim_run();
+	assert_int_equal(sim.calls[a].fault, ERR_OK);
+	assert_int_equal(metric_value(METRIC_limit_decisions, "run"), 1);
+	assert_int_equal(metric_value(METRIC_limit_decisions, "queued"), 1);
+	assert_int_equal(metric_value(METRIC_limit_decisions, "concurrency"), 2);
+	sim_close();
+}
+
+static void test_slot_goes_to_who_waits(void **state)
+{
+	BEGIN({WIRE_SUBMIT, .with = "SELECT 1", .status = 202, .answer = RUNNING},
+	      {WIRE_POLL, .status = 200, .answer = ONE_ROW, .takes = SECONDS(3)},
+	      {WIRE_SUBMIT, .with = "SELECT 2", .status = 202, .answer = RUNNING},
+	      {WIRE_POLL, .status = 200, .answer = ONE_ROW, .takes = SECONDS(10)});
+	size_t a = sim_query(NULL, "{\"query\":\"SELECT 1\"}"), b = sim_query(NULL, "{\"query\":\"SELECT 2\"}");
+	sim_run_for(SECONDS(4));
+	assert_int_equal(sim.calls[a].ended, 1);
+	slots_are(1, 0);
+	/* its time in the queue is over long before it ends: it is not taken out any more */
+	sim_run_for(SECONDS(4));
+	assert_int_equal(sim.calls[b].ended, 0);
+	sim_run();
+	assert_int_equal(sim.calls[b].fault, ERR_OK);
+	sim_close();
+}
+
+/* Everybody's limit, not the caller's own. */
+static void test_overloaded(void **state)
+{
+	BEGIN({WIRE_SUBMIT, .status = 202, .answer = RUNNING},
+	      {WIRE_POLL, .status = 200, .answer = ONE_ROW, .takes = SECONDS(10)});
+	sim.limits.running = 4;
+	script.conf.snowflake_max_in_flight = 1;
+	sim_query(NULL, QUERY);
+	size_t b = sim_query(NULL, QUERY);
+	sim_run();
+	assert_int_equal(sim.calls[b].fault, ERR_OVERLOADED);
+	sim_close();
+}
+
+static void test_cancel_while_queued(void **state)
+{
+	BEGIN({WIRE_SUBMIT, .status = 202, .answer = RUNNING},
+	      {WIRE_POLL, .status = 200, .answer = ONE_ROW, .takes = SECONDS(10)});
+	const char *session = sim_session();
+	size_t a = sim_query(session, QUERY), b = sim_query(session, QUERY);
+	sim_run_for(SECONDS(1));
+	slots_are(1, 1);
+	sim_cancel(session, b);
+	assert_int_equal(sim.calls[b].ended, 1);
+	assert_int_equal(sim.calls[b].fault, ERR_OK);
+	assert_int_equal(sim.calls[b].statement, STATEMENT_NEW);
+	slots_are(1, 0);
+	sim_cancel(session, b);
+	sim_cancel(session, 4711);
+	sim_run();
+	assert_int_equal(sim.calls[a].fault, ERR_OK);
+	assert_int_equal(sim.calls[a].statement, STATEMENT_SUCCEEDED);
+	assert_int_equal(metric_value(METRIC_calls, "cancelled"), 1);
+	sim_close();
+}
+
+/* The id is another session's, or there is no session: nothing happens. */
+static void test_cancel_of_others(void **state)
+{
+	BEGIN({WIRE_SUBMIT, .status = 202, .answer = RUNNING},
+	      {WIRE_POLL, .status = 200, .answer = ONE_ROW, .takes = SECONDS(2)});
+	const char *mine = sim_session(), *other = sim_session();
+	size_t a = sim_query(mine, QUERY);
+	sim_cancel(other, a);
+	sim_cancel(NULL, a);
+	sim_run();
+	assert_int_equal(sim.calls[a].statement, STATEMENT_SUCCEEDED);
+	assert_int_equal(metric_value(METRIC_calls, "cancelled"), 0);
+	sim_close();
+}
+
+static void test_cancel_while_running(void **state)
+{
+	BEGIN({WIRE_SUBMIT, .status = 202, .answer = RUNNING},
+	      {WIRE_POLL, .status = 202, .answer = RUNNING, .takes = SECONDS(10)},
+	      {WIRE_CANCEL, .with = HANDLE, .status = 200, .answer = CANCELLED, .takes = SECONDS(1)});
+	const char *session = sim_session();
+	size_t a = sim_query(session, QUERY);
+	sim_run_for(SECONDS(1));
+	sim_cancel(session, a);
+	sim_run_for(USEC_PER_MS * 500);
+	/* the slot is the call's until Snowflake has confirmed */
+	slots_are(1, 0);
+	sim_run();
+	assert_int_equal(sim.calls[a].statement, STATEMENT_CANCELLED);
+	sim_close();
+}
+
+static void test_modern_client_leaves_the_queue(void **state)
+{
+	BEGIN({WIRE_SUBMIT, .status = 202, .answer = RUNNING},
+	      {WIRE_POLL, .status = 200, .answer = ONE_ROW, .takes = SECONDS(3)});
+	size_t a = sim_query(NULL, QUERY), b = sim_query(NULL, QUERY);
+	ticket_by_exchange(b)->modern = true;
+	front_ops.gone(NULL, b);
+	assert_int_equal(sim.calls[b].ended, 1);
+	slots_are(1, 0);
+	front_ops.gone(NULL, b);
+	/* a legacy client may come back: its call goes on, answered to nobody */
+	front_ops.gone(NULL, a);
+	slots_are(1, 0);
+	sim_run();
+	assert_int_equal(sim.calls[a].statement, STATEMENT_SUCCEEDED);
+	sim_close();
+}
+
+static void test_deleted_session_ends_its_calls(void **state)
+{
+	BEGIN({WIRE_SUBMIT, .status = 202, .answer = RUNNING},
+	      {WIRE_POLL, .status = 202, .answer = RUNNING, .takes = SECONDS(10)},
+	      {WIRE_CANCEL, .with = HANDLE, .status = 200, .answer = CANCELLED});
+	const char *session = sim_session();
+	size_t a = sim_query(session, QUERY), b = sim_query(session, QUERY), d, late;
+	sim_run_for(SECONDS(1));
+	d = sim_take(sim_request(HTTP_DELETE, "", session));
+	assert_int_equal(sim.calls[b].ended, 1);
+	sim_run();
+	assert_int_equal(sim.calls[a].statement, STATEMENT_CANCELLED);
+	assert_int_equal(sim.calls[d].fault, ERR_OK);
+	/* durably: neither memory nor store knows it */
+	late = sim_query(session, QUERY);
+	sim_run();
+	assert_int_equal(sim.calls[late].fault, ERR_SESSION);
+	assert_int_equal(session_count(gateway.sessions), 0);
+	sim_close();
+}
+
+/* ---- an early answer ---- */
+
+/* The caller has its answer; the slot stays with the call until its statement is terminal, and is given back once. */
+static void test_early_answer_keeps_the_slot(void **state)
+{
+	BEGIN({WIRE_SUBMIT, .with = "SELECT 1", .status = 202, .answer = RUNNING},
+	      {WIRE_POLL, .status = 200, .answer = ONE_ROW, .takes = SECONDS(4)},
+	      {WIRE_SUBMIT, .with = "SELECT 2", .status = 202, .answer = RUNNING},
+	      {WIRE_POLL, .status = 200, .answer = ONE_ROW});
+	size_t a = sim_query(NULL, "{\"query\":\"SELECT 1\",\"wait_seconds\":1}"), b;
+	sim_run_for(SECONDS(1) - 1);
+	assert_non_null(ticket_by_exchange(a));
+	sim_run_for(2);
+	assert_null(ticket_by_exchange(a));
+	assert_int_equal(sim.calls[a].ended, 0);
+	assert_int_equal(metric_value(METRIC_calls, "running"), 1);
+	slots_are(1, 0);
+	b = sim_query(NULL, "{\"query\":\"SELECT 2\"}");
+	slots_are(1, 1);
+	sim_run_for(SECONDS(4));
+	assert_int_equal(sim.calls[a].ended, 1);
+	assert_int_equal(sim.calls[b].ended, 1);
+	slots_are(0, 0);
+	/* each call is counted once */
+	assert_int_equal(metric_value(METRIC_calls, "running"), 1);
+	assert_int_equal(metric_value(METRIC_calls, "ok"), 1);
+	sim_close();
+}
+
+static void test_cancel_after_early_answer(void **state)
+{
+	BEGIN({WIRE_SUBMIT, .status = 202, .answer = RUNNING},
+	      {WIRE_POLL, .status = 202, .answer = RUNNING, .takes = SECONDS(20)},
+	      {WIRE_CANCEL, .with = HANDLE, .status = 200, .answer = CANCELLED});
+	const char *session = sim_session();
+	size_t a = sim_query(session, "{\"query\":\"SELECT 1\",\"wait_seconds\":1}");
+	sim_run_for(SECONDS(2));
+	assert_null(ticket_by_exchange(a));
+	sim_cancel(session, a);
+	sim_cancel(session, a);
+	sim_run();
+	assert_int_equal(sim.calls[a].statement, STATEMENT_CANCELLED);
+	sim_close();
+}
+
+/* The client goes in the moment in which its early answer is on the way. */
+static void test_gone_before_early_answer(void **state)
+{
+	BEGIN({WIRE_SUBMIT, .status = 202, .answer = RUNNING},
+	      {WIRE_POLL, .status = 200, .answer = ONE_ROW, .takes = SECONDS(4)});
+	size_t a = sim_query(NULL, "{\"query\":\"SELECT 1\",\"wait_seconds\":1}");
+	sim_run_for(SECONDS(1) - 1);
+	front_ops.gone(NULL, a);
+	sim_run();
+	assert_int_equal(sim.calls[a].ended, 1);
+	sim_close();
+}
+
+/* ---- the session's context ---- */
+
+static void test_use_persists(void **state)
+{
+	BEGIN({WIRE_SUBMIT, .with = "\"schema\":\"S2\"", .without = "async", .status = 200, .answer = PROBED("WH_XS", "S2")},
+	      {WIRE_SUBMIT, .with = "\"schema\":\"S2\"", .status = 200, .answer = ONE_ROW});
+	const char *session = sim_session();
+	size_t a = sim_query(session, "{\"query\":\"USE SCHEMA S2\"}"), b;
+	sim_run();
+	assert_false(sim.calls[a].is_error);
+	assert_string_equal(sim_session_of(session)->context.schema, "S2");
+	/* out of memory, but not out of the store */
+	assert_int_equal(session_expire(gateway.sessions, clock_now() + 2 * script.conf.session_idle_ttl), 1);
+	b = sim_query(session, QUERY);
+	sim_run();
+	assert_int_equal(sim.calls[b].fault, ERR_OK);
+	assert_false(sim.calls[b].is_error);
+	assert_string_equal(sim_session_of(session)->context.schema, "S2");
+	sim_close();
+}
+
+static void test_use_not_confirmed(void **state)
+{
+	BEGIN({WIRE_SUBMIT, .with = "\"schema\":\"S2\"", .status = 200, .answer = PROBED("WH_XS", "PUBLIC")});
+	const char *session = sim_session();
+	size_t a = sim_query(session, "{\"query\":\"USE SCHEMA S2\"}");
+	sim_run();
+	assert_true(sim.calls[a].is_error);
+	assert_string_equal(sim_session_of(session)->context.schema, "PUBLIC");
+	sim_close();
+}
+
+/* Two change the session at once: the loser is validated again upon what the winner left, and nothing is lost. */
+static void test_lost_race_plans_again(void **state)
+{
+	BEGIN({WIRE_SUBMIT, .with = "\"schema\":\"S2\"", .status = 200, .answer = PROBED("WH_XS", "S2")},
+	      {WIRE_SUBMIT, .with = "\"warehouse\":\"WH2\"", .without = "\"S2\"", .status = 200,
+	       .answer = PROBED("WH2", "PUBLIC"), .takes = SECONDS(1)},
+	      {WIRE_SUBMIT, .with = "\"warehouse\":\"WH2\"", .without = "PUBLIC", .status = 200,
+	       .answer = PROBED("WH2", "S2")});
+	const char *session = sim_session();
+	sim.limits.running = 2;
+	size_t a = sim_query(session, "{\"query\":\"USE SCHEMA S2\"}");
+	size_t b = sim_query(session, "{\"query\":\"USE WAREHOUSE WH2\"}");
+	uint64_t version = sim_session_of(session)->version;
+	sim_run();
+	assert_int_equal(sim.calls[a].replans, 0);
+	assert_int_equal(sim.calls[b].replans, 1);
+	assert_false(sim.calls[a].is_error || sim.calls[b].is_error);
+	assert_string_equal(sim_session_of(session)->context.schema, "S2");
+	assert_string_equal(sim_session_of(session)->context.warehouse, "WH2");
+	assert_int_equal(sim_session_of(session)->version, version + 2);
+	sim_close();
+}
+
+/* ---- writes ---- */
+
+struct look {
+	struct store_work work;
+	char key[64];
+	struct buf value;
+	int rc;
+};
+
+static void look_work(struct store_work *w, struct store *s, const struct store_backend *backend)
+{
+	struct look *l = container_of(w, struct look, work);
+
+	l->rc = backend->get(s, RECORD_OPERATION, l->key, &l->value);
+}
+
+static void look_done(struct store_work *w, int commit)
+{
+	(void)w;
+	assert_int_equal(commit, ERR_OK);
+}
+
+/* The record of the only write so far says this of itself. */
+static void operation_is(const char *says)
+{
+	struct look l = {.work = {.work = look_work, .done = look_done}, .value = buf_with_ceiling(4096)};
+
+	assert_int_equal(script.request_ids.n, 1);
+	snprintf(l.key, sizeof l.key, "operation:%s", script.request_ids.text[0]);
+	thread_play(THREAD_STORE);
+	store_post(&l.work);
+	(void)store_turn();
+	thread_play(THREAD_NET);
+	assert_int_equal(l.rc, ERR_OK);
+	assert_non_null(strstr(buf_text(&l.value), says));
+	buf_free(&l.value);
+}
+
+/* Noted before it is sent, noted with its handle, noted with its end; retry=true from the first. */
+static void test_write_is_journalled(void **state)
+{
+	BEGIN({WIRE_SUBMIT, .with = "retry=true", .status = 202, .answer = RUNNING, .takes = SECONDS(1)},
+	      {WIRE_POLL, .status = 200, .answer = ONE_ROW, .takes = SECONDS(1)});
+	size_t a = sim_query(NULL, "{\"query\":\"DELETE FROM T\"}");
+	sim_run_for(USEC_PER_MS);
+	operation_is("\"state\":\"new\"");
+	sim_run_for(SECONDS(1) + 50 * USEC_PER_MS);
+	operation_is("\"handle\":\"" HANDLE "\"");
+	sim_run();
+	operation_is("\"state\":\"succeeded\"");
+	assert_int_equal(sim.calls[a].fault, ERR_OK);
+	sim_close();
+}
+
+static void test_write_cancelled_in_the_store(void **state)
+{
+	BEGIN({WIRE_SUBMIT});
+	script.n = 0;
+	const char *session = sim_session();
+	size_t a = sim_query(session, "{\"query\":\"DELETE FROM T\"}");
+	/* the call is with STORE now */
+	sim_cancel(session, a);
+	sim_run();
+	assert_int_equal(sim.calls[a].statement, STATEMENT_CANCELLED);
+	sim_close();
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+	    cmocka_unit_test(test_whole_call),
+	    cmocka_unit_test(test_refused_before_anything_is_taken),
+	    cmocka_unit_test(test_rate),
+	    cmocka_unit_test(test_queue_wait_ends),
+	    cmocka_unit_test(test_slot_goes_to_who_waits),
+	    cmocka_unit_test(test_overloaded),
+	    cmocka_unit_test(test_cancel_while_queued),
+	    cmocka_unit_test(test_cancel_of_others),
+	    cmocka_unit_test(test_cancel_while_running),
+	    cmocka_unit_test(test_modern_client_leaves_the_queue),
+	    cmocka_unit_test(test_deleted_session_ends_its_calls),
+	    cmocka_unit_test(test_early_answer_keeps_the_slot),
+	    cmocka_unit_test(test_cancel_after_early_answer),
+	    cmocka_unit_test(test_gone_before_early_answer),
+	    cmocka_unit_test(test_use_persists),
+	    cmocka_unit_test(test_use_not_confirmed),
+	    cmocka_unit_test(test_lost_race_plans_again),
+	    cmocka_unit_test(test_write_is_journalled),
+	    cmocka_unit_test(test_write_cancelled_in_the_store),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
