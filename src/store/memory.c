@@ -7,8 +7,10 @@
 #include <stdio.h>
 #include <string.h>
 
-/* A record of 2 KiB and its key make about 200 MiB at this ceiling. */
-#define RECORDS_MAX    100000u
+/* Of each kind, so that one never takes another's room: session.max at its default needs two records per session. The
+ * bytes are for all of them together. */
+#define RECORDS_MAX    200000u
+#define BYTES_MAX      ((size_t)256 << 20)
 #define BUCKETS        (1u << 16)
 #define EXPIRE_BUCKETS 4096u /* looked through in one expire() */
 
@@ -21,7 +23,7 @@ struct record {
 };
 struct store {
 	struct record **buckets[RECORD_KINDS];
-	size_t count;
+	size_t count[RECORD_KINDS], bytes; /* bytes: of values */
 	unsigned sweep;
 };
 
@@ -35,12 +37,13 @@ static struct store *memory_open(const struct conf *conf, char *why, size_t why_
 	return s;
 }
 
-static void record_unlink(struct store *s, struct record **at)
+static void record_unlink(struct store *s, enum record_kind kind, struct record **at)
 {
 	struct record *r = *at;
 
 	*at = r->next;
-	s->count--;
+	s->count[kind]--;
+	s->bytes -= r->n;
 	free(r->key);
 	free(r);
 }
@@ -50,7 +53,7 @@ static void memory_close(struct store *s)
 	for (int k = 0; k < RECORD_KINDS; k++) {
 		for (unsigned i = 0; i < BUCKETS; i++)
 			while (s->buckets[k][i])
-				record_unlink(s, &s->buckets[k][i]);
+				record_unlink(s, (enum record_kind)k, &s->buckets[k][i]);
 		free(s->buckets[k]);
 	}
 	free(s);
@@ -80,7 +83,7 @@ static int memory_put(struct store *s, enum record_kind kind, const char *key, s
 {
 	struct record **at = memory_find(s, kind, key), *r;
 
-	if (!*at && s->count >= RECORDS_MAX)
+	if ((!*at && s->count[kind] >= RECORDS_MAX) || value.n > BYTES_MAX - s->bytes + (*at ? (*at)->n : 0))
 		return ERR_OVERLOADED;
 	r = xalloc(sizeof *r + value.n);
 	r->key = xstrdup(key);
@@ -89,10 +92,11 @@ static int memory_put(struct store *s, enum record_kind kind, const char *key, s
 	if (value.n)
 		memcpy(r->value, value.data, value.n);
 	if (*at)
-		record_unlink(s, at);
+		record_unlink(s, kind, at);
 	r->next = *at;
 	*at = r;
-	s->count++;
+	s->count[kind]++;
+	s->bytes += r->n;
 	return ERR_OK;
 }
 
@@ -108,11 +112,11 @@ static int memory_get(struct store *s, enum record_kind kind, const char *key, s
 static int memory_del(struct store *s, enum record_kind kind, const char *key)
 {
 	struct record **at = memory_find(s, kind, key);
+	bool was_there = *at && (*at)->expires > clock_wall();
 
-	if (!*at)
-		return ERR_NOT_FOUND;
-	record_unlink(s, at);
-	return ERR_OK;
+	if (*at)
+		record_unlink(s, kind, at);
+	return was_there ? ERR_OK : ERR_NOT_FOUND;
 }
 
 static void memory_expire(struct store *s, int64_t now)
@@ -121,7 +125,7 @@ static void memory_expire(struct store *s, int64_t now)
 		for (int k = 0; k < RECORD_KINDS; k++)
 			for (struct record **at = &s->buckets[k][s->sweep]; *at;) {
 				if ((*at)->expires <= now)
-					record_unlink(s, at);
+					record_unlink(s, (enum record_kind)k, at);
 				else
 					at = &(*at)->next;
 			}

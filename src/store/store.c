@@ -22,6 +22,7 @@ bool store_open(const struct conf *conf, char *why, size_t why_size)
 	self.backend = backends[conf->store_kind];
 	self.last = &self.first;
 	self.stopping = false;
+	self.expired = clock_now();
 	self.store = self.backend->open(conf, why, why_size);
 	return self.store != NULL;
 }
@@ -92,7 +93,8 @@ static void store_main(void *arg)
 {
 	(void)arg;
 	while (!self.stopping || self.first || !mail_empty(THREAD_STORE)) {
-		mail_wait(THREAD_STORE, EXPIRE_EVERY);
+		if (!self.first) /* done() may have posted more */
+			mail_wait(THREAD_STORE, EXPIRE_EVERY);
 		store_turn();
 	}
 }

@@ -208,6 +208,17 @@ function messagesOf(type, text) {
 		.filter(Boolean).map((data) => JSON.parse(data));
 }
 
+const messagesIn = (e) => [e.request ?? []].flat();
+
+/** What a client sends on purpose as no JSON is not its message. */
+function parsed(body) {
+	try {
+		return JSON.parse(body);
+	} catch {
+		return undefined;
+	}
+}
+
 /** A fetch that keeps every exchange: {method, url, requestHeaders, request, status, headers, text, messages}. */
 export class Recorder {
 	exchanges = [];
@@ -216,7 +227,7 @@ export class Recorder {
 	fetch = async (url, init = {}) => {
 		const exchange = {
 			method: init.method ?? 'GET', url: String(url), requestHeaders: new Headers(init.headers),
-			request: typeof init.body === 'string' ? JSON.parse(init.body) : undefined, messages: [],
+			request: parsed(init.body), messages: [],
 		};
 		this.exchanges.push(exchange);
 		const response = await fetch(url, init);
@@ -242,8 +253,8 @@ export class Recorder {
 	async violations(revision) {
 		const lines = [];
 		for (const e of await this.settled()) {
-			const methods = new Map([e.request ?? []].flat().map((m) => [m.id, m.method]));
-			for (const m of [e.request ?? []].flat())
+			const methods = new Map(messagesIn(e).map((m) => [m.id, m.method]));
+			for (const m of messagesIn(e))
 				lines.push(...violationsOf(revision, m).map((v) => `client ${m.method}: ${v}`));
 			for (const m of e.messages)
 				lines.push(...violationsOf(revision, m, methods.get(m.id)).map((v) => `${e.status} ${e.text}: ${v}`));

@@ -30,7 +30,7 @@ for (const kind of KINDS) {
 	describe(kind.name, { concurrency: false }, () => {
 		test('Snowflake fails for good', async () => {
 			const c = await connect(kind, gateway, { key });
-			for (const [name, action] of FAULTS.filter(([n]) => n !== 'an enormous header')) {
+			for (const [name, action] of FAULTS) {
 				await emulator.reset();
 				await emulator.fault(action, { op: 'submit' });
 				const { text, result } = await failureOf(c.query('SELECT 1 AS N'));
@@ -63,7 +63,9 @@ for (const kind of KINDS) {
 			for (const [name, action] of FAULTS.filter(([n]) => !PASSING.has(n))) {
 				await emulator.reset();
 				await emulator.fault(action, { op: 'fetch' });
-				assertReadable((await failureOf(c.query(sql, { limit: 150 }))).text, name);
+				const { text } = await failureOf(c.query(sql, { limit: 150 }));
+				assertReadable(text);
+				assert.match(text, name === '429' ? /429.*try again/ : /./, `${name}: ${text}`);
 				await emulator.reset();
 				await emulator.fault(action, { op: 'fetch' }, 1);
 				const result = await c.query(sql, { limit: 150 });
@@ -72,6 +74,22 @@ for (const kind of KINDS) {
 			await emulator.reset();
 			await c.close();
 			assert.deepEqual(await c.recorder.violations(kind.revision), []);
+		});
+
+		test('Snowflake fails while a statement is cancelled', async () => {
+			const c = await connect(kind, gateway, { key });
+			for (const [name, action] of FAULTS) {
+				await emulator.reset();
+				await emulator.hold('AS LONG', 3000);
+				await emulator.fault(action, { op: 'cancel' });
+				const running = await c.query('SELECT 1 AS LONG', { wait_seconds: 0, format: 'json' });
+				const args = { statement_handle: running.structuredContent.statementHandle };
+				const { text } = await failureOf(c.call('cancel_query', args));
+				assertReadable(text);
+				assert.match(text, name === '429' ? /429/ : /./, `${name}: ${text}`);
+			}
+			await emulator.reset();
+			await c.close();
 		});
 
 		test('Snowflake refuses the credentials', async () => {
