@@ -172,8 +172,8 @@ static void entry_add(struct arena *a, size_t *n, struct conf_fault **v, struct 
 	(*v)[(*n)++] = entry;
 }
 
-static void entry_format(struct loading *l, bool warning, const struct node *at, const char *key, const char *format,
-			 va_list args)
+static void PRINTF_LIKE(5, 0) entry_format(struct loading *l, bool warning, const struct node *at, const char *key,
+					   const char *format, va_list args)
 {
 	struct conf_faults *f = l->faults;
 	char reason[1024];

@@ -1,6 +1,7 @@
 /* Worker threads: a queue in, a list out, one mutex for both. */
 #include "pool.h"
 
+#include <stdlib.h>
 #include <pthread.h>
 #include <unistd.h>
 
@@ -71,7 +72,7 @@ static void *worker_main(void *argument)
 		queue_put(&pool->done, job);
 		/* The counter of an eventfd cannot overflow here, so the write cannot fail. */
 		if (write(pool->wake_fd, &one, sizeof(one)) < 0)
-			assert(!"eventfd");
+			abort();
 	}
 	pthread_mutex_unlock(&pool->lock);
 	return NULL;

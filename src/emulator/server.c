@@ -1,6 +1,7 @@
 /* The HTTP loop: connections, exchanges, the ways an answer can leave. */
 #include "server.h"
 
+#include <stdlib.h>
 #include <arpa/inet.h>
 #include <errno.h>
 #include <netdb.h>
@@ -376,7 +377,7 @@ struct server *server_open(const struct server_options *options, char *why, size
 	if (!server_watch(server, epoll_fd, server->daemon) ||
 	    !server_watch(server, options->wake_fd, &server->options.wake_fd) ||
 	    !server_watch(server, options->signal_fd, &server->options.signal_fd))
-		assert(!"epoll");
+		abort();
 	return server;
 }
 

@@ -78,8 +78,8 @@ static bool is_about_token(const struct reading *r)
 static void read_auth(struct job *j, struct reading *r)
 {
 	static const char *const advice[] = {
-	    [CONNECTION_KEY_PAIR] = "account, user, the private key against RSA_PUBLIC_KEY_FP of DESC USER, and this "
-				    "machine's clock",
+	    [CONNECTION_KEY_PAIR] =
+		"account, user, the private key against RSA_PUBLIC_KEY_FP of DESC USER, and the clock",
 	    [CONNECTION_PAT] = "token (expired or revoked?), the user's network policy and the token's role",
 	    [CONNECTION_OAUTH] = "token or token_file (expired?) and the security integration",
 	};

@@ -15,6 +15,15 @@ static void meta_set(struct call *c, enum err err, const char *code, const char 
 	c->answer.meta = arena_attach(c->arena, meta, json_release) ? meta : NULL;
 }
 
+/* A write whose fate is unknown: which one it was. */
+static void meta_outcome_unknown(struct call *c, const struct statement *s)
+{
+	json_t *error = json_object_get(c->answer.meta, "snowgate/error");
+
+	json_object_set_new(error, "outcome", json_string("unknown"));
+	json_object_set_new(error, "operation", json_string(s->request_id));
+}
+
 void tool_error(struct call *c, enum err err, const char *code, const char *sqlstate, const char *format, ...)
 {
 	va_list args;
@@ -87,4 +96,6 @@ void tool_statement_error(struct call *c, const struct statement *s)
 		buf_addf(b, ".\n%s", advice);
 	c->answer.is_error = true;
 	meta_set(c, err, f->code, f->sqlstate, handle);
+	if (err == ERR_OUTCOME_UNKNOWN)
+		meta_outcome_unknown(c, s);
 }

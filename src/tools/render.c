@@ -70,16 +70,19 @@ static void head_line(struct call *c, const struct shown *v)
 	buf_addf(b, "; %lld.%lld s\n", (long long)(v->elapsed_ms / 1000), (long long)(v->elapsed_ms % 1000 / 100));
 }
 
-static void answer_csv(struct call *c, const struct statement *s)
+/* False where the rows do not fit. */
+static bool answer_csv(struct call *c, const struct statement *s)
 {
 	struct buf rows = buf_with_ceiling(c->budget.bytes + (256 << 10));
 	struct shown v;
+	bool fits;
 
 	shown_init(c, &v, s);
 	rows_walk(c, &v, ROWS_CSV, &rows);
 	head_line(c, &v);
-	buf_add(&c->answer.text, buf_text(&rows), rows.n);
+	fits = !buf_failed(&rows) && buf_add(&c->answer.text, buf_text(&rows), rows.n);
 	buf_free(&rows);
+	return fits;
 }
 
 /* ---- json ---- */
@@ -98,7 +101,7 @@ static void text_member(struct buf *b, const char *name, const char *text)
 	json_write_string(b, text, strlen(text));
 }
 
-static void answer_json(struct call *c, const struct statement *s)
+static bool answer_json(struct call *c, const struct statement *s)
 {
 	struct buf *b = &c->answer.structured;
 	struct shown v;
@@ -116,8 +119,8 @@ static void answer_json(struct call *c, const struct statement *s)
 	text_member(b, "queryId", s->handle);
 	buf_adds(b, ",\"status\":\"complete\",\"context\":");
 	context_write(b, &s->context);
-	buf_addf(b, ",\"elapsedMs\":%lld}", (long long)v.elapsed_ms);
-	buf_add(&c->answer.text, buf_text(b), b->n);
+	return buf_addf(b, ",\"elapsedMs\":%lld}", (long long)v.elapsed_ms) &&
+	       buf_add(&c->answer.text, buf_text(b), b->n);
 }
 
 /* ---- not at its end ---- */
@@ -157,6 +160,7 @@ static void meta_query_id(struct call *c, const struct statement *s)
 void answer_rows(struct call *c)
 {
 	const struct statement *s = &c->plan[c->plan_n - 1];
+	bool fits;
 
 	if (c->answer.running || s->state == STATEMENT_RUNNING || s->state == STATEMENT_SENT) {
 		answer_running(c, s);
@@ -167,11 +171,8 @@ void answer_rows(struct call *c)
 		tool_statement_error(c, s);
 		return;
 	}
-	if (c->format == ROWS_JSON)
-		answer_json(c, s);
-	else
-		answer_csv(c, s);
+	fits = c->format == ROWS_JSON ? answer_json(c, s) : answer_csv(c, s);
 	meta_query_id(c, s);
-	if (buf_failed(&c->answer.text) || buf_failed(&c->answer.structured))
+	if (!fits)
 		tool_error(c, ERR_NOMEM, NULL, NULL, "the rows do not fit into one answer; ask for fewer with `limit`");
 }

@@ -458,7 +458,7 @@ def main():
         at = arguments.index("--build")
         del arguments[at:at + 2]
     ran = unittest.main(argv=arguments, exit=False, verbosity=2 if "-v" in arguments else 1).result
-    failed = len(ran.failures) + len(ran.errors) + len(ran.unexpectedSuccesses)
-    passed = max(ran.testsRun - failed - len(ran.skipped), 0)
-    print(f"{passed} passed, {failed} failed", flush=True)
+    faults = ran.failures + ran.errors + [(test, "") for test in ran.unexpectedSuccesses]
+    failed = len({getattr(test, "test_case", test).id() for test, _ in faults})
+    print(f"{max(ran.testsRun - failed - len(ran.skipped), 0)} passed, {failed} failed", flush=True)
     sys.exit(1 if failed or not ran.testsRun else 0)

@@ -35,6 +35,10 @@ export async function waitFor(what, look, ms = 10_000) {
 	}
 }
 
+process.setMaxListeners(100);
+for (const signal of ['SIGINT', 'SIGTERM'])
+	process.once(signal, () => process.exit(1)); // takes the children along
+
 /** A child whose lines on one stream are kept; `ready` is its "listening" event. */
 class Program {
 	constructor(name, args, stream) {
@@ -42,6 +46,7 @@ class Program {
 		this.child = spawn(join(BUILD, name), args, {
 			stdio: ['ignore', ...['stdout', 'stderr'].map((s) => (s === stream ? 'pipe' : 'ignore'))],
 		});
+		process.once('exit', () => this.child.kill('SIGKILL'));
 		this.gone = new Promise((resolve) => this.child.once('exit', (code, signal) => resolve(code ?? signal)));
 		this.ready = new Promise((resolve, reject) => {
 			const fail = (why) => reject(new Error(`${name}: ${why}\n${this.lines.join('\n')}`));

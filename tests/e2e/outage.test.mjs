@@ -5,7 +5,7 @@ import { describe, test } from 'node:test';
 import { join } from 'node:path';
 import { BUILD, connect, failureOf, Gateway, KINDS, prepare, rig, textOf, TOKEN, waitFor } from './lib.mjs';
 
-const FAST = { snowflake: { retries: 1, request_timeout: '1s', connect_timeout: '1s' }, listen: { drain: '5s' } };
+const FAST = { snowflake: { retries: 1, request_timeout: '1s', connect_timeout: '1s' }, listen: { drain: '2s' } };
 const { emulator, gateway } = await rig({ conf: FAST, keys: ['known'], emulator: ['--partition-bytes', '2000'] });
 const key = gateway.keys.known;
 
