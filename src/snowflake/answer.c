@@ -184,6 +184,12 @@ static void read_result(struct job *j, struct reading *r)
 	    connection->host, connection->name);
 }
 
+/* A 429 with a handle says that the statement runs (A.5 b), to who asks that; a fetch or a cancel is told to wait. */
+static bool is_about_its_state(const struct job *j)
+{
+	return j->request.op == WIRE_SUBMIT || j->request.op == WIRE_POLL;
+}
+
 static void read_status(struct job *j, struct reading *r)
 {
 	int status = j->request.status;
@@ -194,7 +200,7 @@ static void read_status(struct job *j, struct reading *r)
 		read_result(j, r);
 		return;
 	}
-	if (status == 202 || (status == 429 && r->handle[0]))
+	if (status == 202 || (status == 429 && r->handle[0] && is_about_its_state(j)))
 		r->meaning = MEANS_RUNNING;
 	else if (status == 401 || (status >= 400 && status < 500 && is_about_token(r)))
 		read_auth(j, r);

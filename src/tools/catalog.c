@@ -10,12 +10,12 @@
 
 static const struct kind {
 	const char *name, *show;
-	int depth;                      /* parts that `in` may have; 0: the account only */
+	int depth; /* parts that `in` may have; 0: the account only */
 } kinds[] = {
-	{ "database", "DATABASES", 0 },   { "schema", "SCHEMAS", 1 },       { "table", "TABLES", 2 },
-	{ "view", "VIEWS", 2 },           { "object", "OBJECTS", 2 },       { "column", "COLUMNS", 3 },
-	{ "warehouse", "WAREHOUSES", 0 }, { "role", "ROLES", 0 },           { "function", "USER FUNCTIONS", 2 },
-	{ "procedure", "PROCEDURES", 2 }, { "stage", "STAGES", 2 },         { "sequence", "SEQUENCES", 2 },
+    {"database", "DATABASES", 0},   {"schema", "SCHEMAS", 1}, {"table", "TABLES", 2},
+    {"view", "VIEWS", 2},           {"object", "OBJECTS", 2}, {"column", "COLUMNS", 3},
+    {"warehouse", "WAREHOUSES", 0}, {"role", "ROLES", 0},     {"function", "USER FUNCTIONS", 2},
+    {"procedure", "PROCEDURES", 2}, {"stage", "STAGES", 2},   {"sequence", "SEQUENCES", 2},
 };
 
 static const struct kind *kind_of(const char *name)
@@ -43,7 +43,7 @@ static int in_scope(struct call *c, const struct kind *kind, const struct contex
 {
 	const char *in = json_text_of(c->arguments, "in"), *why = "not a name";
 
-	*scope = (struct sql_name){ 0 };
+	*scope = (struct sql_name){0};
 	if (kind->depth == 0)
 		return in ? refuse_in(c, "this kind is not inside anything; leave it out") : ERR_OK;
 	if (in && sql_name_parse(c->arena, slice_of(in), (size_t)kind->depth, scope, &why) != ERR_OK)
@@ -62,7 +62,7 @@ static int in_scope(struct call *c, const struct kind *kind, const struct contex
 
 static bool scope_add(struct buf *b, const struct sql_name *scope)
 {
-	static const char *const levels[] = { " IN ACCOUNT", " IN DATABASE ", " IN SCHEMA ", " IN TABLE " };
+	static const char *const levels[] = {" IN ACCOUNT", " IN DATABASE ", " IN SCHEMA ", " IN TABLE "};
 
 	buf_adds(b, levels[scope->n]);
 	return scope->n == 0 || sql_quote_name(b, scope);
@@ -94,9 +94,9 @@ int plan_list_objects(struct call *c)
 }
 
 /* What a reader wants of the many columns of SHOW; all of them where none of these is there. */
-static const char *const wanted[] = { "name", "table_name", "column_name", "data_type", "database_name", "schema_name", "kind",
-	                              "state", "size", "rows", "owner", "arguments", "null?", "default", "comment",
-	                              "created_on" };
+static const char *const wanted[] = {"name",  "table_name", "column_name", "data_type", "database_name", "schema_name",
+				     "kind",  "state",      "size",        "rows",      "owner",         "arguments",
+				     "null?", "default",    "comment",     "created_on"};
 
 /* A column that names a database tells which rows a policy hides. */
 static size_t database_column(const struct statement *s, const char *kind)
@@ -156,7 +156,7 @@ static void result_project(struct call *c, struct statement *s)
 	s->columns_n = n;
 	s->total_rows = json_array_size(rows);
 	if (s->pages_n > 0)
-		s->pages[0] = (struct page){ 0, rows };
+		s->pages[0] = (struct page){0, rows};
 	s->pages_n = s->pages_n > 0;
 }
 
@@ -171,12 +171,12 @@ void answer_list_objects(struct call *c)
 
 /* ---- describe_object ---- */
 
-#define NAMES_MAX 10
+#define NAMES_MAX     10
 #define DATABASES_MAX 3
 
 struct described {
 	size_t n;
-	struct sql_name name[NAMES_MAX];        /* three parts each */
+	struct sql_name name[NAMES_MAX]; /* three parts each */
 	size_t databases_n;
 	const char *database[DATABASES_MAX];
 	bool with_ddl;
@@ -200,9 +200,9 @@ static int name_complete(struct call *c, const char *text, struct sql_name *name
 	if (name->n < 2 && !schema)
 		return refuse_name(c, text, "no current schema; write SCHEMA.NAME or use set_context");
 	if (name->n == 1)
-		*name = (struct sql_name){ 3, { database, schema, name->part[0] } };
+		*name = (struct sql_name){3, {database, schema, name->part[0]}};
 	else if (name->n == 2)
-		*name = (struct sql_name){ 3, { database, name->part[0], name->part[1] } };
+		*name = (struct sql_name){3, {database, name->part[0], name->part[1]}};
 	if (!policy_allows_database(c->request->policy, name->part[0]))
 		return refuse_name(c, text, "its database is not allowed here");
 	return ERR_OK;
@@ -237,8 +237,8 @@ static int names_read(struct call *c, struct described *d)
 }
 
 /* One look into a database's INFORMATION_SCHEMA for all names in it; names travel as bindings. */
-static int plan_look(struct call *c, const struct described *d, const char *database, const char *select, const char *from,
-                     const char *order)
+static int plan_look(struct call *c, const struct described *d, const char *database, const char *select,
+		     const char *from, const char *order)
 {
 	struct buf sql = buf_with_ceiling(8192);
 	struct statement *s;
@@ -255,9 +255,9 @@ static int plan_look(struct call *c, const struct described *d, const char *data
 	if (!s)
 		return ERR_NOMEM;
 	for (size_t i = 0; i < d->n; i++)
-		if (strcmp(d->name[i].part[0], database) == 0 &&
-		    (!statement_bind(c, s, "TEXT", d->name[i].part[1]) || !statement_bind(c, s, "TEXT", d->name[i].part[2])))
-			return ERR_NOMEM;
+		if (strcmp(d->name[i].part[0], database) == 0 && (!statement_bind(c, s, "TEXT", d->name[i].part[1]) ||
+								  !statement_bind(c, s, "TEXT", d->name[i].part[2])))
+			return refuse_memory(c);
 	return ERR_OK;
 }
 
@@ -282,20 +282,20 @@ int plan_describe_object(struct call *c)
 {
 	const char *kind = json_text_of(c->arguments, "kind");
 	struct described *d = arena_alloc(c->arena, sizeof *d);
-	int rc = require_connection(c);
+	int rc = d ? arguments_context(c, &c->context) : refuse_memory(c);
 
-	if (rc != ERR_OK || !d)
-		return rc != ERR_OK ? rc : ERR_NOMEM;
+	if (rc != ERR_OK)
+		return rc;
 	arguments_window(c, SHOW_MAX);
 	c->tool_state = d;
 	rc = names_read(c, d);
 	for (size_t i = 0; i < d->databases_n && rc == ERR_OK; i++) {
-		rc = plan_look(c, d, d->database[i], "TABLE_SCHEMA, TABLE_NAME, TABLE_TYPE, ROW_COUNT, COMMENT", "TABLES",
-		               "TABLE_SCHEMA, TABLE_NAME");
+		rc = plan_look(c, d, d->database[i], "TABLE_SCHEMA, TABLE_NAME, TABLE_TYPE, ROW_COUNT, COMMENT",
+			       "TABLES", "TABLE_SCHEMA, TABLE_NAME");
 		if (rc == ERR_OK)
 			rc = plan_look(c, d, d->database[i],
-			               "TABLE_SCHEMA, TABLE_NAME, COLUMN_NAME, DATA_TYPE, IS_NULLABLE, COMMENT", "COLUMNS",
-			               "TABLE_SCHEMA, TABLE_NAME, ORDINAL_POSITION");
+				       "TABLE_SCHEMA, TABLE_NAME, COLUMN_NAME, DATA_TYPE, IS_NULLABLE, COMMENT",
+				       "COLUMNS", "TABLE_SCHEMA, TABLE_NAME, ORDINAL_POSITION");
 	}
 	d->with_ddl = kind != NULL;
 	if (rc == ERR_OK && kind)
@@ -319,14 +319,14 @@ static void column_line(struct buf *b, const struct statement *s, size_t row)
 	const char *comment = statement_cell(s, row, 5);
 
 	buf_addf(b, "%s %s%s", or_empty(statement_cell(s, row, 2)), or_empty(statement_cell(s, row, 3)),
-	         strcmp(or_empty(statement_cell(s, row, 4)), "NO") == 0 ? " NOT NULL" : "");
+		 strcmp(or_empty(statement_cell(s, row, 4)), "NO") == 0 ? " NOT NULL" : "");
 	if (comment && *comment)
 		buf_addf(b, " -- %s", comment);
 	buf_addc(b, '\n');
 }
 
 static bool object_told(struct buf *b, const struct statement *tables, const struct statement *columns,
-                        const struct sql_name *name)
+			const struct sql_name *name)
 {
 	for (size_t row = 0; row < statement_rows(tables); row++) {
 		const char *comment = statement_cell(tables, row, 4), *count = statement_cell(tables, row, 3);
@@ -334,7 +334,7 @@ static bool object_told(struct buf *b, const struct statement *tables, const str
 		if (!row_is(tables, row, name))
 			continue;
 		buf_addf(b, "%s.%s.%s: %s", name->part[0], name->part[1], name->part[2],
-		         or_empty(statement_cell(tables, row, 2)));
+			 or_empty(statement_cell(tables, row, 2)));
 		if (count)
 			buf_addf(b, ", %s rows", count);
 		if (comment && *comment)
@@ -374,8 +374,9 @@ void answer_describe_object(struct call *c)
 		const struct statement *looks = looks_of(c, d, name->part[0]);
 
 		if (!object_told(b, &looks[0], &looks[1], name)) {
-			buf_addf(b, "%s.%s.%s: not found, or not granted to this role; list_objects shows what there is\n",
-			         name->part[0], name->part[1], name->part[2]);
+			buf_addf(b,
+				 "%s.%s.%s: not found, or not granted to this role; list_objects shows what there is\n",
+				 name->part[0], name->part[1], name->part[2]);
 			continue;
 		}
 		found++;
@@ -385,4 +386,7 @@ void answer_describe_object(struct call *c)
 	}
 	if (found == 0)
 		c->answer.is_error = true;
+	if (buf_failed(b))
+		tool_error(c, ERR_NOMEM, NULL, NULL,
+			   "the descriptions do not fit into one answer; ask for fewer names");
 }

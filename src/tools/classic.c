@@ -3,17 +3,19 @@
 
 #include <string.h>
 
-#define CLASSIC_ROWS 10                 /* query_view's default */
-#define SHOW_MAX 10000
+#define CLASSIC_ROWS 10 /* query_view's default */
+#define SHOW_MAX     10000
 
 int plan_list_databases(struct call *c)
 {
-	int rc = require_connection(c);
+	struct context x;
+	int rc;
 
 	arguments_window(c, SHOW_MAX);
+	rc = arguments_context(c, &x);
 	if (rc != ERR_OK)
 		return rc;
-	return plan_metadata(c, "SHOW DATABASES", &c->context, SHOW_MAX) ? ERR_OK : ERR_NOMEM;
+	return plan_metadata(c, "SHOW DATABASES", &x, SHOW_MAX) ? ERR_OK : ERR_NOMEM;
 }
 
 void answer_list_databases(struct call *c)
@@ -41,7 +43,7 @@ static int view_scope(struct call *c, struct context *x, struct sql_name *scope)
 
 	if (rc != ERR_OK)
 		return rc;
-	*scope = (struct sql_name){ 0 };
+	*scope = (struct sql_name){0};
 	if (!x->database) {
 		tool_error(c, ERR_INVALID_PARAMS, NULL, NULL, "database: missing");
 		return ERR_INVALID_PARAMS;
@@ -140,7 +142,8 @@ void answer_describe_view(struct call *c)
 		const char *n = statement_cell(columns, i, name), *t = statement_cell(columns, i, type);
 		const char *nullable = statement_cell(columns, i, null);
 
-		buf_addf(b, "- %s : %s %s\n", n ? n : "", t ? t : "", nullable && *nullable == 'Y' ? "NULL" : "NOT NULL");
+		buf_addf(b, "- %s : %s %s\n", n ? n : "", t ? t : "",
+			 nullable && *nullable == 'Y' ? "NULL" : "NOT NULL");
 	}
 	if (ddl->state == STATEMENT_SUCCEEDED && statement_cell(ddl, 0, 0))
 		buf_addf(b, "\n```sql\n%s\n```\n", statement_cell(ddl, 0, 0));

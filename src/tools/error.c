@@ -8,9 +8,9 @@
 static void meta_set(struct call *c, enum err err, const char *code, const char *sqlstate, const char *handle)
 {
 	const struct err_info *info = err_info(err);
-	json_t *meta = json_pack("{s:{s:s, s:s?, s:s?, s:b}}", "snowgate/error", "code", code ? code : info->name, "sqlState",
-	                         sqlstate, "statementHandle", handle && *handle ? handle : NULL, "retryable",
-	                         info->retryable);
+	json_t *meta =
+	    json_pack("{s:{s:s, s:s?, s:s?, s:b}}", "snowgate/error", "code", code ? code : info->name, "sqlState",
+		      sqlstate, "statementHandle", handle && *handle ? handle : NULL, "retryable", info->retryable);
 
 	c->answer.meta = arena_attach(c->arena, meta, json_release) ? meta : NULL;
 }
@@ -39,7 +39,8 @@ void tool_error(struct call *c, enum err err, const char *code, const char *sqls
 
 static void context_add(struct buf *b, const struct context *x)
 {
-	buf_addf(b, "role %s, warehouse %s", x->role ? x->role : "(default)", x->warehouse ? x->warehouse : "(default)");
+	buf_addf(b, "role %s, warehouse %s", x->role ? x->role : "(default)",
+		 x->warehouse ? x->warehouse : "(default)");
 	if (x->database)
 		buf_addf(b, ", %s%s%s", x->database, x->schema ? "." : "", x->schema ? x->schema : "");
 }
@@ -47,18 +48,21 @@ static void context_add(struct buf *b, const struct context *x)
 /* The next step, by Snowflake's code (snowflake-rest.md A.6) or by ours. */
 static const char *advice_of(const struct failure *f)
 {
-	static const struct { const char *code, *advice; } by_code[] = {
-		{ "000606", "Name a warehouse: argument `warehouse`, or set_context." },
-		{ "000904", "Check the column names with describe_object." },
-		{ "001003", "Correct the syntax and send the statement again." },
-		{ "002003", "Check the name with list_objects; names in quotes are case-sensitive; a role may lack the grant." },
-		{ "002043", "Check the name with list_objects; a role may lack the grant." },
-		{ "003001", "This role may not do that; use another role or ask for the grant." },
-		{ "090105", "Set a database: argument `database`, set_context, or write DATABASE.SCHEMA.NAME." },
-		{ "391918", "list_objects with kind `database` shows what there is." },
-		{ "391920", "list_objects with kind `warehouse` shows what there is." },
-		{ "000604", "The statement was cancelled." },
-		{ "000630", "Narrow the query, or give it more time with timeout_seconds." },
+	static const struct {
+		const char *code, *advice;
+	} by_code[] = {
+	    {"000606", "Name a warehouse: argument `warehouse`, or set_context."},
+	    {"000904", "Check the column names with describe_object."},
+	    {"001003", "Correct the syntax and send the statement again."},
+	    {"002003",
+	     "Check the name with list_objects; names in quotes are case-sensitive; a role may lack the grant."},
+	    {"002043", "Check the name with list_objects; a role may lack the grant."},
+	    {"003001", "This role may not do that; use another role or ask for the grant."},
+	    {"090105", "Set a database: argument `database`, set_context, or write DATABASE.SCHEMA.NAME."},
+	    {"391918", "list_objects with kind `database` shows what there is."},
+	    {"391920", "list_objects with kind `warehouse` shows what there is."},
+	    {"000604", "The statement was cancelled."},
+	    {"000630", "Narrow the query, or give it more time with timeout_seconds."},
 	};
 
 	for (size_t i = 0; f->code && i < ARRAY_LEN(by_code); i++)

@@ -61,15 +61,21 @@ static int plan_effect(struct call *c, const struct guard_verdict *v)
 	struct context x = c->context;
 	const char *why;
 
+	if (json_bool_of(c->arguments, "dry_run", false)) {
+		tool_error(c, ERR_INVALID_PARAMS, NULL, NULL,
+			   "dry_run: USE and ALTER SESSION have no plan to show; leave dry_run out to execute them");
+		return ERR_INVALID_PARAMS;
+	}
 	if (!*c->session_id) {
-		tool_error(c, ERR_SESSION, NULL, NULL,
-		           "USE and ALTER SESSION need a session: call set_context, it returns one; then pass its `session`");
+		tool_error(
+		    c, ERR_SESSION, NULL, NULL,
+		    "USE and ALTER SESSION need a session: call set_context, it returns one; then pass its `session`");
 		return ERR_SESSION;
 	}
 	if (v->effect == EFFECT_USE)
 		effect_use(&x, v);
 	else if (!effect_parameters(c, &x, v))
-		return ERR_NOMEM;
+		return refuse_memory(c);
 	if (policy_check(c->arena, c->request->policy, &x, &why) != ERR_OK) {
 		tool_error(c, ERR_POLICY, NULL, NULL, "%s", why);
 		return ERR_POLICY;
@@ -119,24 +125,28 @@ static bool bind_all(struct call *c, struct statement *s)
 	const json_t *value;
 	size_t i;
 
-	json_array_foreach(values, i, value)
-		if (!bind_value(c, s, value)) {
-			tool_error(c, ERR_NOMEM, NULL, NULL, "bindings: too large");
-			return false;
-		}
+	json_array_foreach(values, i, value) if (!bind_value(c, s, value))
+	{
+		tool_error(c, ERR_NOMEM, NULL, NULL, "bindings: too large");
+		return false;
+	}
 	return true;
 }
 
-/* Where a policy names databases, a statement's names must lie in them; without a current one SHOW would look everywhere. */
+/* Where a policy names databases, a statement's names must lie in them; without a current one SHOW would look
+ * everywhere. */
 static int within_databases(struct call *c, const char *sql, const struct context *x)
 {
 	const struct texts databases = c->request->policy->databases;
-	struct bounds_verdict v = { .reason = "a current database is needed", .advice = "Name one in `database`." };
+	struct bounds_verdict v = {.reason = "a current database is needed", .advice = "Name one in `database`."};
+	char where[64] = "";
 
 	if (databases.n == 0 || (x->database && sql_within(c->arena, slice_of(sql), databases, &v)))
 		return ERR_OK;
-	tool_error(c, ERR_POLICY, NULL, NULL, "%s (line %d, column %d).%s%s", v.reason, v.line, v.column,
-	           v.advice ? " " : "", v.advice ? v.advice : "");
+	if (v.line)
+		snprintf(where, sizeof where, " (line %d, column %d)", v.line, v.column);
+	tool_error(c, ERR_POLICY, NULL, NULL, "%s%s.%s%s", v.reason, where, v.advice ? " " : "",
+		   v.advice ? v.advice : "");
 	return ERR_POLICY;
 }
 

@@ -1,4 +1,5 @@
-/* Rows as an answer: one CSV block with a first line for the reader, or the JSON contract; what was cut is always said. */
+/* Rows as an answer: one CSV block with a first line for the reader, or the JSON contract; what was cut is always said.
+ */
 #include "tools_internal.h"
 
 #include <string.h>
@@ -8,8 +9,8 @@ struct shown {
 	const struct statement *s;
 	struct rows_writer w;
 	const char *handle;
-	size_t next;                    /* first row not shown; 0: nothing is left */
-	const char *cut;                /* "limit", "bytes"; NULL: not cut */
+	size_t next;     /* first row not shown; 0: nothing is left */
+	const char *cut; /* "limit", "bytes"; NULL: not cut */
 	int64_t elapsed_ms;
 };
 
@@ -44,9 +45,15 @@ static void rows_walk(struct call *c, struct shown *v, enum rows_format format, 
 		v->cut = v->w.cut == CUT_BYTES || v->w.rows < c->budget.rows ? "size" : "limit";
 }
 
+/* A statement of our own is not the client's to read: its rows are shown cut to the policy, and paged by the tool. */
+static const char *shown_handle(struct call *c, const struct statement *s)
+{
+	return s->metadata ? "" : statement_handle_text(c, s);
+}
+
 static void shown_init(struct call *c, struct shown *v, const struct statement *s)
 {
-	*v = (struct shown){ .s = s, .handle = statement_handle_text(c, s) };
+	*v = (struct shown){.s = s, .handle = ""};
 	v->elapsed_ms = (clock_now() - c->born) / USEC_PER_MS;
 }
 
@@ -62,8 +69,10 @@ static void head_line(struct call *c, const struct shown *v)
 		buf_addf(b, "%zu row%s", v->w.rows, v->w.rows == 1 ? "" : "s");
 	if (c->offset)
 		buf_addf(b, " from row %zu", c->offset);
-	if (v->next)
+	if (v->next && *v->handle)
 		buf_addf(b, ", cut at %s; next: get_result(\"%s\", offset=%zu)", v->cut, v->handle, v->next);
+	else if (v->next)
+		buf_addf(b, ", cut at %s; next: the same call with offset=%zu", v->cut, v->next);
 	if (v->w.cells_cut)
 		buf_addf(b, "; %zu long value%s cut", v->w.cells_cut, v->w.cells_cut == 1 ? "" : "s");
 	shown_context(b, &v->s->context);
@@ -79,6 +88,8 @@ static bool answer_csv(struct call *c, const struct statement *s)
 
 	shown_init(c, &v, s);
 	rows_walk(c, &v, ROWS_CSV, &rows);
+	if (v.next) /* sealing costs a hash, and only then is it told */
+		v.handle = shown_handle(c, s);
 	head_line(c, &v);
 	fits = !buf_failed(&rows) && buf_add(&c->answer.text, buf_text(&rows), rows.n);
 	buf_free(&rows);
@@ -107,12 +118,13 @@ static bool answer_json(struct call *c, const struct statement *s)
 	struct shown v;
 
 	shown_init(c, &v, s);
+	v.handle = shown_handle(c, s);
 	buf_adds(b, "{\"columns\":");
 	columns_write(b, s->columns, s->columns_n);
 	buf_adds(b, ",\"rows\":[");
 	rows_walk(c, &v, ROWS_JSON, b);
 	buf_addf(b, "],\"rowCount\":%zu,\"totalRows\":%zu,\"truncated\":%s", v.w.rows, s->total_rows,
-	         v.next ? "true" : "false");
+		 v.next ? "true" : "false");
 	if (v.next)
 		buf_addf(b, ",\"nextOffset\":%zu", v.next);
 	text_member(b, "statementHandle", v.handle);
@@ -141,10 +153,11 @@ static void answer_running(struct call *c, const struct statement *s)
 		buf_add(&c->answer.text, buf_text(b), b->n);
 		return;
 	}
-	buf_addf(&c->answer.text,
-	         "running: the statement has not ended after %lld s. Wait for it with get_result(\"%s\"), or end it with "
-	         "cancel_query(\"%s\").",
-	         (long long)(ms / 1000), handle, handle);
+	buf_addf(
+	    &c->answer.text,
+	    "running: the statement has not ended after %lld s. Wait for it with get_result(\"%s\"), or end it with "
+	    "cancel_query(\"%s\").",
+	    (long long)(ms / 1000), handle, handle);
 }
 
 static void meta_query_id(struct call *c, const struct statement *s)

@@ -5,7 +5,10 @@
 
 #define TAG_BYTES 16
 
-static struct { struct sha256 v[16]; size_t n; } keys;          /* set once, before the first call */
+static struct {
+	struct sha256 v[16];
+	size_t n;
+} keys; /* set once, before the first call */
 
 void tools_set_keys(const struct sha256 *v, size_t n)
 {
@@ -22,8 +25,8 @@ static void part_add(struct buf *b, const char *text)
 	buf_add(b, text ? text : "", n);
 }
 
-static struct sha256 tag_of(const uint8_t key[SHA256_BYTES], const char *query_id, const char *connection, const char *role,
-                            const struct principal *p)
+static struct sha256 tag_of(const uint8_t key[SHA256_BYTES], const char *query_id, const char *connection,
+			    const char *role, const struct principal *p)
 {
 	struct buf b = buf_with_ceiling(4096);
 	struct sha256 tag;
@@ -38,7 +41,7 @@ static struct sha256 tag_of(const uint8_t key[SHA256_BYTES], const char *query_i
 }
 
 bool handle_seal(struct buf *b, const uint8_t key[SHA256_BYTES], const char *query_id, const char *connection,
-                 const char *role, const struct principal *p)
+		 const char *role, const struct principal *p)
 {
 	struct sha256 tag = tag_of(key, query_id, connection, role, p);
 
@@ -46,7 +49,7 @@ bool handle_seal(struct buf *b, const uint8_t key[SHA256_BYTES], const char *que
 }
 
 bool handle_open(const struct sha256 *v, size_t n, struct slice text, const char *connection, const char *role,
-                 const struct principal *p, char query_id[64])
+		 const struct principal *p, char query_id[64])
 {
 	const char *dot = text.data ? memchr(text.data, '.', text.n) : NULL;
 	size_t id_n = dot ? (size_t)(dot - text.data) : 0;
@@ -58,7 +61,7 @@ bool handle_open(const struct sha256 *v, size_t n, struct slice text, const char
 	memcpy(query_id, text.data, id_n);
 	query_id[id_n] = '\0';
 	if (strspn(query_id, "0123456789abcdefABCDEF-") == id_n &&
-	    base32_decode(&tag, (struct slice){ dot + 1, text.n - id_n - 1 }) && tag.n == TAG_BYTES)
+	    base32_decode(&tag, (struct slice){dot + 1, text.n - id_n - 1}) && tag.n == TAG_BYTES)
 		for (size_t i = 0; i < n; i++) {
 			struct sha256 want = tag_of(v[i].bytes, query_id, connection, role, p);
 
@@ -76,14 +79,15 @@ const char *statement_handle_text(struct call *c, const struct statement *s)
 	if (!*s->handle || keys.n == 0)
 		return "";
 	handle_seal(&b, keys.v[0].bytes, s->handle, c->request->policy->connection->name, s->context.role,
-	            &c->request->principal);
+		    &c->request->principal);
 	text = arena_text(c->arena, &b);
 	return text ? text : "";
 }
 
 static bool opens_as(const struct call *c, struct slice text, const char *role, char query_id[64])
 {
-	return handle_open(keys.v, keys.n, text, c->request->policy->connection->name, role, &c->request->principal, query_id);
+	return handle_open(keys.v, keys.n, text, c->request->policy->connection->name, role, &c->request->principal,
+			   query_id);
 }
 
 /* The tag tells no role: the ones this policy allows now are tried, so a role that was taken away opens nothing. */
@@ -106,6 +110,6 @@ int argument_handle(struct call *c, char query_id[64])
 	if (opens(c, slice_of(json_text_of(c->arguments, "statement_handle")), query_id))
 		return ERR_OK;
 	tool_error(c, ERR_HANDLE, NULL, NULL,
-	           "statement_handle: unknown; use a handle as an answer of execute_query gave it, whole");
+		   "statement_handle: unknown; use a handle as an answer of execute_query gave it, whole");
 	return ERR_HANDLE;
 }

@@ -22,7 +22,7 @@ static bool parameter_text(const json_t *value, char *text, size_t size)
 static int refuse_parameter(struct call *c, const char *name, const char *reason, const char *advice)
 {
 	tool_error(c, ERR_INVALID_PARAMS, NULL, NULL, "parameters.%.60s: %s.%s%s", name, reason, advice ? " " : "",
-	           advice ? advice : "");
+		   advice ? advice : "");
 	return ERR_INVALID_PARAMS;
 }
 
@@ -56,8 +56,9 @@ static int set_parameters(struct call *c, struct context *x)
 		return ERR_OK;
 	parameters = x->parameters ? json_deep_copy(x->parameters) : json_object();
 	if (!arena_attach(c->arena, parameters, json_release))
-		return ERR_NOMEM;
-	json_object_foreach(given, name, value) {
+		return refuse_memory(c);
+	json_object_foreach(given, name, value)
+	{
 		int rc = set_parameter(c, parameters, name, value);
 
 		if (rc != ERR_OK)
@@ -111,9 +112,9 @@ static json_t *told(const struct call *c)
 	if (x->parameters && json_object_size(x->parameters))
 		json_object_set(out, "parameters", x->parameters);
 	json_object_set_new(out, "limits",
-	                    json_pack("{s:I, s:I, s:I, s:I}", "callsPerMinute", (json_int_t)l->calls_per_minute,
-	                              "callsLeft", (json_int_t)c->allowance.calls_left, "running",
-	                              (json_int_t)c->allowance.running, "runningMax", (json_int_t)l->running));
+			    json_pack("{s:I, s:I, s:I, s:I}", "callsPerMinute", (json_int_t)l->calls_per_minute,
+				      "callsLeft", (json_int_t)c->allowance.calls_left, "running",
+				      (json_int_t)c->allowance.running, "runningMax", (json_int_t)l->running));
 	return out;
 }
 

@@ -13,11 +13,12 @@ struct statement *plan_add(struct call *c, enum statement_kind kind, const char 
 	struct statement *s = c->plan_n < PLAN_MAX ? &c->plan[c->plan_n] : NULL;
 
 	if (!s || (kind == STATEMENT_RUN && !sql)) {
-		tool_error(c, ERR_NOMEM, NULL, NULL, "the request needs more statements or memory than one call may have");
+		tool_error(c, ERR_NOMEM, NULL, NULL,
+			   "the request needs more statements or memory than one call may have");
 		return NULL;
 	}
 	c->plan_n++;
-	*s = (struct statement){ .kind = kind, .sql = sql, .offset = c->offset, .rows = c->budget.rows };
+	*s = (struct statement){.kind = kind, .sql = sql, .offset = c->offset, .rows = c->budget.rows};
 	if (context)
 		s->context = *context;
 	s->bytes = c->budget.bytes * RAW_FACTOR;
@@ -94,16 +95,19 @@ size_t statement_column(const struct statement *s, const char *name)
 
 int plan_probe(struct call *c, const struct context *context)
 {
-	return plan_metadata(c, "SELECT CURRENT_ROLE(), CURRENT_WAREHOUSE(), CURRENT_DATABASE(), CURRENT_SCHEMA()", context, 1) ?
-		       ERR_OK : ERR_NOMEM;
+	return plan_metadata(c, "SELECT CURRENT_ROLE(), CURRENT_WAREHOUSE(), CURRENT_DATABASE(), CURRENT_SCHEMA()",
+			     context, 1)
+		   ? ERR_OK
+		   : ERR_NOMEM;
 }
 
 static bool probe_same(struct call *c, const char *what, const char *asked, const char *got)
 {
 	if (!asked || (got && strcmp(asked, got) == 0))
 		return true;
-	tool_error(c, ERR_SQL, NULL, NULL, "%s %s does not exist or is not granted to this role; list_objects shows what there is",
-	           what, asked);
+	tool_error(c, ERR_SQL, NULL, NULL,
+		   "%s %s does not exist or is not granted to this role; list_objects shows what there is", what,
+		   asked);
 	return false;
 }
 
@@ -121,6 +125,6 @@ bool probe_read(struct call *c, const struct statement *s, struct context *conte
 	    !probe_same(c, "database", context->database, got[2]) || !probe_same(c, "schema", context->schema, got[3]))
 		return false;
 	if (context->database && !context->schema)
-		context->schema = arena_strdup(c->arena, got[3]);       /* Snowflake falls back on PUBLIC */
+		context->schema = arena_strdup(c->arena, got[3]); /* Snowflake falls back on PUBLIC */
 	return true;
 }

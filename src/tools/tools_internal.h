@@ -33,8 +33,8 @@ int plan_query_view(struct call *c);
 void answer_rows(struct call *c);
 
 /* ---- arguments.c ---- */
-/* The call's context with the arguments database, schema, warehouse and role over it, within the policy. Another database
- * without a schema has none. ERR_OK, or an error with the answer filled. */
+/* The call's context with the arguments database, schema, warehouse and role over it, within the policy. Another
+ * database without a schema has none. ERR_OK, or an error with the answer filled. */
 int arguments_context(struct call *c, struct context *out) MUST_USE;
 /* One identifier argument in its stored form; *out NULL where absent. */
 int argument_ident(struct call *c, const char *name, const char **out) MUST_USE;
@@ -42,11 +42,14 @@ int argument_ident(struct call *c, const char *name, const char **out) MUST_USE;
 int64_t argument_int(const json_t *object, const char *name, int64_t otherwise);
 /* limit, offset, format and wait_seconds: argument, else the session's preference, else the configuration. */
 void arguments_window(struct call *c, size_t default_rows);
+/* The answer when the call's memory is full; ERR_NOMEM. */
+int refuse_memory(struct call *c) MUST_USE;
 /* The connection is there; else an error that says how to make one. */
 int require_connection(struct call *c) MUST_USE;
 
 /* ---- statements.c ---- */
-/* Appends a statement to the plan. `sql` lives in the arena. NULL (answer filled) when the arena or the plan is full. */
+/* Appends a statement to the plan. `sql` lives in the arena. NULL (answer filled) when the arena or the plan is full.
+ */
 struct statement *plan_add(struct call *c, enum statement_kind kind, const char *sql, const struct context *context);
 /* A short statement of our own: sent sync, whole result up to `rows`. */
 struct statement *plan_metadata(struct call *c, const char *sql, const struct context *context, size_t rows);

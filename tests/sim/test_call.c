@@ -19,13 +19,16 @@
 #define CANCELLED    STATUS("000604", "57014")
 #define COLUMN(name) "{\"name\":\"" name "\",\"type\":\"text\",\"nullable\":true}"
 #define ONE_ROW                                                                                                        \
-	"{\"resultSetMetaData\":{\"numRows\":1,\"partitionInfo\":[{\"rowCount\":1}],\"rowType\":[" COLUMN("N")         \
-	"]},\"data\":[[\"seven\"]],\"code\":\"090001\",\"sqlState\":\"00000\",\"statementHandle\":\"" HANDLE "\"}"
+	"{\"resultSetMetaData\":{\"numRows\":1,\"partitionInfo\":[{\"rowCount\":1}],\"rowType\":[" COLUMN(             \
+	    "N") "]},\"data\":[[\"seven\"]],\"code\":\"090001\",\"sqlState\":\"00000\",\"statementHandle\":\"" HANDLE  \
+		 "\"}"
 /* What a context became: role, warehouse, database, schema. */
 #define PROBED(warehouse, schema)                                                                                      \
-	"{\"resultSetMetaData\":{\"numRows\":1,\"partitionInfo\":[{\"rowCount\":1}],\"rowType\":[" COLUMN("R") ","     \
-	COLUMN("W") "," COLUMN("D") "," COLUMN("S") "]},\"data\":[[\"ANALYST\",\"" warehouse "\",\"SALES\",\"" schema  \
-	"\"]],\"code\":\"090001\",\"sqlState\":\"00000\",\"statementHandle\":\"" HANDLE "\"}"
+	"{\"resultSetMetaData\":{\"numRows\":1,\"partitionInfo\":[{\"rowCount\":1}],\"rowType\":[" COLUMN(             \
+	    "R") "," COLUMN("W") "," COLUMN("D") "," COLUMN("S") "]},\"data\":[[\"ANALYST\",\"" warehouse              \
+								 "\",\"SALES\",\"" schema                              \
+								 "\"]],\"code\":\"090001\",\"sqlState\":\"00000\","    \
+								 "\"statementHandle\":\"" HANDLE "\"}"
 
 #define BEGIN(...)                                                                                                     \
 	static const struct script_line lines[] = {__VA_ARGS__};                                                       \
@@ -263,23 +266,26 @@ static size_t sim_send(const char *session_id, const char *format, ...)
 /* A tools/call whose JSON-RPC id is the number of the call. */
 static size_t sim_query(const char *session_id, const char *arguments)
 {
-	return sim_send(session_id,
-			"{\"jsonrpc\":\"2.0\",\"id\":%zu,\"method\":\"tools/call\",\"params\":{\"name\":\"execute_query\","
-			"\"arguments\":%s}}",
-			sim.n + 1, arguments);
+	return sim_send(
+	    session_id,
+	    "{\"jsonrpc\":\"2.0\",\"id\":%zu,\"method\":\"tools/call\",\"params\":{\"name\":\"execute_query\","
+	    "\"arguments\":%s}}",
+	    sim.n + 1, arguments);
 }
 
 static size_t sim_cancel(const char *session_id, size_t id)
 {
 	return sim_send(session_id,
-			"{\"jsonrpc\":\"2.0\",\"method\":\"notifications/cancelled\",\"params\":{\"requestId\":%zu}}", id);
+			"{\"jsonrpc\":\"2.0\",\"method\":\"notifications/cancelled\",\"params\":{\"requestId\":%zu}}",
+			id);
 }
 
 /* A session by header; its id lives as long as the test. */
 static const char *sim_session(void)
 {
-	size_t n = sim_send(NULL, "{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"initialize\",\"params\":{\"protocolVersion\":"
-				  "\"2025-11-25\",\"capabilities\":{},\"clientInfo\":{\"name\":\"t\",\"version\":\"1\"}}}");
+	size_t n =
+	    sim_send(NULL, "{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"initialize\",\"params\":{\"protocolVersion\":"
+			   "\"2025-11-25\",\"capabilities\":{},\"clientInfo\":{\"name\":\"t\",\"version\":\"1\"}}}");
 
 	sim_run();
 	assert_int_equal(sim.calls[n].ended, 1);
@@ -302,8 +308,8 @@ static void slots_are(int64_t running, int64_t waiting)
 	assert_int_equal(metric_value(METRIC_slots_used, NULL), running);
 }
 
-#define QUERY "{\"query\":\"SELECT 7\"}"
-#define SECONDS(n) ((n) * USEC_PER_S)
+#define QUERY      "{\"query\":\"SELECT 7\"}"
+#define SECONDS(n) ((n)*USEC_PER_S)
 
 /* ---- the road ---- */
 
@@ -326,7 +332,8 @@ static void test_refused_before_anything_is_taken(void **state)
 	BEGIN({WIRE_SUBMIT});
 	script.n = 0;
 	size_t guard = sim_query(NULL, "{\"query\":\"DROP TABLE T\"}"), schema = sim_query(NULL, "{\"limit\":1}");
-	size_t tool = sim_send(NULL, "{\"jsonrpc\":\"2.0\",\"id\":9,\"method\":\"tools/call\",\"params\":{\"name\":\"x\"}}");
+	size_t tool =
+	    sim_send(NULL, "{\"jsonrpc\":\"2.0\",\"id\":9,\"method\":\"tools/call\",\"params\":{\"name\":\"x\"}}");
 	sim_run();
 	assert_true(sim.calls[guard].is_error && sim.calls[schema].is_error);
 	assert_int_equal(sim.calls[tool].fault, ERR_INVALID_PARAMS);
@@ -564,7 +571,8 @@ static void test_gone_before_early_answer(void **state)
 
 static void test_use_persists(void **state)
 {
-	BEGIN({WIRE_SUBMIT, .with = "\"schema\":\"S2\"", .without = "async", .status = 200, .answer = PROBED("WH_XS", "S2")},
+	BEGIN({WIRE_SUBMIT, .with = "\"schema\":\"S2\"", .without = "async", .status = 200,
+	       .answer = PROBED("WH_XS", "S2")},
 	      {WIRE_SUBMIT, .with = "\"schema\":\"S2\"", .status = 200, .answer = ONE_ROW});
 	const char *session = sim_session();
 	size_t a = sim_query(session, "{\"query\":\"USE SCHEMA S2\"}"), b;

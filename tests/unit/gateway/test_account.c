@@ -123,10 +123,10 @@ static void test_many_are_found_again(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_one_account_per_principal),
-		cmocka_unit_test(test_sweep_keeps_what_counts),
-		cmocka_unit_test(test_ceiling),
-		cmocka_unit_test(test_many_are_found_again),
+	    cmocka_unit_test(test_one_account_per_principal),
+	    cmocka_unit_test(test_sweep_keeps_what_counts),
+	    cmocka_unit_test(test_ceiling),
+	    cmocka_unit_test(test_many_are_found_again),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

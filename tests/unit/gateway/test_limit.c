@@ -118,11 +118,11 @@ static void test_never_more_than_burst_and_rate(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_burst_passes),
-		cmocka_unit_test(test_retry_after_is_exact),
-		cmocka_unit_test(test_refusal_costs_nothing),
-		cmocka_unit_test(test_idle_refills_to_burst_and_no_further),
-		cmocka_unit_test(test_never_more_than_burst_and_rate),
+	    cmocka_unit_test(test_burst_passes),
+	    cmocka_unit_test(test_retry_after_is_exact),
+	    cmocka_unit_test(test_refusal_costs_nothing),
+	    cmocka_unit_test(test_idle_refills_to_burst_and_no_further),
+	    cmocka_unit_test(test_never_more_than_burst_and_rate),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

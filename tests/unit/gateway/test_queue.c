@@ -309,14 +309,10 @@ int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 	const struct CMUnitTest tests[] = {
-		TEST(test_caps),
-		TEST(test_no_room_for_waiting),
-		TEST(test_room_of_all),
-		TEST(test_first_come_first_served),
-		TEST(test_round_is_fair),
-		TEST(test_capped_account_is_passed_over),
-		TEST(test_leaving),
-		TEST(test_any_order),
+	    TEST(test_caps),          TEST(test_no_room_for_waiting),
+	    TEST(test_room_of_all),   TEST(test_first_come_first_served),
+	    TEST(test_round_is_fair), TEST(test_capped_account_is_passed_over),
+	    TEST(test_leaving),       TEST(test_any_order),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

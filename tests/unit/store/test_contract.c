@@ -86,7 +86,8 @@ static void test_put_get_del(void **state)
 
 static void test_kinds_and_keys_are_apart(void **state)
 {
-	static const char *const keys[] = {"", "a", "A", "a ", "a:b", "aa", "\xc3\xa4", "'; DROP TABLE x; --", "*", "%"};
+	static const char *const keys[] = {"",  "a", "A", "a ", "a:b", "aa", "\xc3\xa4", "'; DROP TABLE x; --",
+					   "*", "%"};
 
 	FOR_EACH_BACKEND({
 		for (size_t i = 0; i < ARRAY_LEN(keys); i++)
@@ -185,8 +186,8 @@ static void test_many(void **state)
 	})
 }
 
-/* A full store refuses what is new, keeps what it has, and has room again where something goes. One kind's records never
- * take another's room. */
+/* A full store refuses what is new, keeps what it has, and has room again where something goes. One kind's records
+ * never take another's room. */
 static void test_ceiling(void **state)
 {
 	char key[32];

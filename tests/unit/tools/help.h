@@ -14,9 +14,13 @@
 #define QUERY_ID "01b2c3d4-0000-0001-0000-000100020003"
 
 UNUSED static struct limits limits = {
-	.name = "default", .calls_per_minute = 600, .burst = 60, .running = 4, .queued = 16, .queue_wait = 30 * USEC_PER_S};
-UNUSED static struct connection connection = {
-	.name = "main", .account = "acme-prod", .host = "acme.example", .protocol = "https", .port = 443, .role = "ANALYST"};
+    .name = "default", .calls_per_minute = 600, .burst = 60, .running = 4, .queued = 16, .queue_wait = 30 * USEC_PER_S};
+UNUSED static struct connection connection = {.name = "main",
+					      .account = "acme-prod",
+					      .host = "acme.example",
+					      .protocol = "https",
+					      .port = 443,
+					      .role = "ANALYST"};
 static struct policy policy;
 static struct conf conf;
 

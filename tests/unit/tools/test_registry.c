@@ -1,8 +1,8 @@
 /* Definitions as a principal sees them: whole, honest, and cut to its policy. */
 #include "help.h"
 
-static const char *const names[] = {"execute_query",   "get_result",     "cancel_query", "list_objects",
-				    "describe_object", "set_context",    "list_databases", "list_views",
+static const char *const names[] = {"execute_query",   "get_result",  "cancel_query",   "list_objects",
+				    "describe_object", "set_context", "list_databases", "list_views",
 				    "describe_view",   "query_view"};
 
 static struct policy policies[6];
@@ -69,10 +69,9 @@ static void check_definition(const json_t *tool)
 	assert_true(json_is_boolean(json_object_get(annotations, "openWorldHint")));
 	/* rows do not fit a fixed shape: a declared one makes clients refuse `running` answers */
 	assert_null(json_object_get(tool, "outputSchema"));
-	json_array_foreach(required, i, value)
-		assert_non_null(property(tool, json_string_value(value)));
+	json_array_foreach(required, i, value) assert_non_null(property(tool, json_string_value(value)));
 	json_object_foreach(json_object_get(schema, "properties"), name, value)
-		assert_true(json_is_string(json_object_get(value, "type")));
+	    assert_true(json_is_string(json_object_get(value, "type")));
 }
 
 /* No brace is left, no name of a list is missing, and texts are whole sentences. */
@@ -91,10 +90,8 @@ static void check_texts(const json_t *value)
 		assert_null(strstr(text, "default ,"));
 		assert_true(utf8_valid(slice_of(text)));
 	}
-	json_object_foreach((json_t *)value, key, member)
-		check_texts(member);
-	json_array_foreach(value, i, member)
-		check_texts(member);
+	json_object_foreach((json_t *)value, key, member) check_texts(member);
+	json_array_foreach(value, i, member) check_texts(member);
 }
 
 static void test_definitions_of_every_policy(void **state)
@@ -107,7 +104,8 @@ static void test_definitions_of_every_policy(void **state)
 			size_t i;
 
 			assert_true(json_array_size(list) > 0);
-			json_array_foreach(list, i, tool) {
+			json_array_foreach(list, i, tool)
+			{
 				check_definition(tool);
 				check_texts(tool);
 			}
@@ -129,8 +127,8 @@ static void test_placeholders_carry_the_policys_numbers(void **state)
 	assert_non_null(strstr(text, "at most 77 rows"));
 	assert_non_null(strstr(text, "up to 5432"));
 	assert_non_null(strstr(text, "Allowed here: read, metadata."));
-	assert_non_null(strstr(json_text_of(property(listed(list, "execute_query"), "role"), "description"),
-			       "ANALYST, READER"));
+	assert_non_null(
+	    strstr(json_text_of(property(listed(list, "execute_query"), "role"), "description"), "ANALYST, READER"));
 	json_decref(list);
 }
 
@@ -150,7 +148,8 @@ static void test_what_is_fixed_is_no_argument(void **state)
 	/* the database was required: nothing else is lost with it */
 	assert_null(json_object_get(json_object_get(listed(list, "list_views"), "inputSchema"), "required"));
 	assert_int_equal(
-		json_array_size(json_object_get(json_object_get(listed(list, "query_view"), "inputSchema"), "required")), 1);
+	    json_array_size(json_object_get(json_object_get(listed(list, "query_view"), "inputSchema"), "required")),
+	    1);
 	json_decref(list);
 
 	policies[1].roles = (struct texts){0};
@@ -171,7 +170,8 @@ static void test_schema_checked_is_schema_listed(void **state)
 		json_t *list = tools_listed(&conf, &policies[p], true), *tool;
 		size_t i;
 
-		json_array_foreach(list, i, tool) {
+		json_array_foreach(list, i, tool)
+		{
 			const struct tool *t = tool_find(&policies[p], json_text_of(tool, "name"));
 			const json_t *schema;
 			json_t *shown, *value;
@@ -180,12 +180,13 @@ static void test_schema_checked_is_schema_listed(void **state)
 			assert_non_null(t);
 			schema = tool_schema(&policies[p], t, true);
 			shown = json_object_get(tool, "inputSchema");
-			assert_true(json_equal(json_object_get(schema, "required"), json_object_get(shown, "required")) ||
-				    !json_object_get(shown, "required"));
+			assert_true(
+			    json_equal(json_object_get(schema, "required"), json_object_get(shown, "required")) ||
+			    !json_object_get(shown, "required"));
 			assert_int_equal(json_object_size(json_object_get(schema, "properties")),
 					 json_object_size(json_object_get(shown, "properties")));
 			json_object_foreach(json_object_get(shown, "properties"), name, value)
-				assert_non_null(json_object_get(json_object_get(schema, "properties"), name));
+			    assert_non_null(json_object_get(json_object_get(schema, "properties"), name));
 		}
 		json_decref(list);
 	}
@@ -215,7 +216,8 @@ static void test_read_only_hint_is_honest(void **state)
 	}
 	/* cutting one list must not change the next */
 	json_t *list = tools_listed(&conf, &policies[0], false);
-	assert_true(json_is_true(json_object_get(json_object_get(listed(list, "execute_query"), "annotations"), "readOnlyHint")));
+	assert_true(json_is_true(
+	    json_object_get(json_object_get(listed(list, "execute_query"), "annotations"), "readOnlyHint")));
 	json_decref(list);
 }
 
@@ -226,7 +228,7 @@ static void test_who_may_call_what(void **state)
 	(void)state;
 	p.toolsets = TOOLSET_CORE;
 	assert_non_null(tool_find(&p, "execute_query"));
-	assert_non_null(tool_find(&p, "query_view"));   /* classic: callable, not listed */
+	assert_non_null(tool_find(&p, "query_view")); /* classic: callable, not listed */
 	p.toolsets = TOOLSET_CLASSIC;
 	assert_null(tool_find(&p, "describe_object"));
 	assert_non_null(tool_find(&p, "execute_query"));
@@ -243,13 +245,13 @@ static void test_statements_bound_tools(void **state)
 		const char *tool;
 		bool callable;
 	} cases[] = {
-		{CLASS_READ, "list_objects", false},     {CLASS_READ, "describe_object", false},
-		{CLASS_READ, "list_databases", false},   {CLASS_READ, "list_views", false},
-		{CLASS_READ, "describe_view", false},    {CLASS_READ, "query_view", true},
-		{CLASS_READ, "execute_query", true},     {CLASS_READ, "get_result", true},
-		{CLASS_METADATA, "query_view", false},   {CLASS_METADATA, "list_objects", true},
-		{CLASS_DML, "query_view", false},        {CLASS_DML, "execute_query", true},
-		{CLASS_DML, "set_context", true},        {CLASS_DML, "cancel_query", true},
+	    {CLASS_READ, "list_objects", false},   {CLASS_READ, "describe_object", false},
+	    {CLASS_READ, "list_databases", false}, {CLASS_READ, "list_views", false},
+	    {CLASS_READ, "describe_view", false},  {CLASS_READ, "query_view", true},
+	    {CLASS_READ, "execute_query", true},   {CLASS_READ, "get_result", true},
+	    {CLASS_METADATA, "query_view", false}, {CLASS_METADATA, "list_objects", true},
+	    {CLASS_DML, "query_view", false},      {CLASS_DML, "execute_query", true},
+	    {CLASS_DML, "set_context", true},      {CLASS_DML, "cancel_query", true},
 	};
 
 	(void)state;
@@ -326,16 +328,16 @@ int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, help_set_up, help_tear_down)
 	const struct CMUnitTest tests[] = {
-		TEST(test_order_and_names),
-		TEST(test_definitions_of_every_policy),
-		TEST(test_placeholders_carry_the_policys_numbers),
-		TEST(test_what_is_fixed_is_no_argument),
-		TEST(test_schema_checked_is_schema_listed),
-		TEST(test_read_only_hint_is_honest),
-		TEST(test_who_may_call_what),
-		TEST(test_statements_bound_tools),
-		TEST(test_instructions),
-		TEST(test_instructions_of_long_lists),
+	    TEST(test_order_and_names),
+	    TEST(test_definitions_of_every_policy),
+	    TEST(test_placeholders_carry_the_policys_numbers),
+	    TEST(test_what_is_fixed_is_no_argument),
+	    TEST(test_schema_checked_is_schema_listed),
+	    TEST(test_read_only_hint_is_honest),
+	    TEST(test_who_may_call_what),
+	    TEST(test_statements_bound_tools),
+	    TEST(test_instructions),
+	    TEST(test_instructions_of_long_lists),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

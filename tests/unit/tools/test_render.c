@@ -81,7 +81,8 @@ static void test_csv_first_line(void **state)
 		"3 of 5 rows, cut at size; next: get_result(\"%s\", offset=3)" TAIL "0,x\n1,x\n2,x\n", sealed());
 	c = ended("{\"query\":\"SELECT 1\",\"limit\":2}", 5, 2, 3, "x");
 	c->offset = 2;
-	text_is(c, "2 of 5 rows from row 2, cut at limit; next: get_result(\"%s\", offset=4)" TAIL "2,x\n3,x\n", sealed());
+	text_is(c, "2 of 5 rows from row 2, cut at limit; next: get_result(\"%s\", offset=4)" TAIL "2,x\n3,x\n",
+		sealed());
 	c = ended("{\"query\":\"SELECT 1\",\"limit\":2}", 5, 3, 2, "x");
 	c->offset = 3;
 	text_is(c, "2 of 5 rows from row 3" TAIL "3,x\n4,x\n");
@@ -230,7 +231,8 @@ static void test_preferences(void **state)
 	assert_int_equal(c->budget.rows, 7);
 	assert_int_equal(c->deadline, clock_now());
 	call_free(c);
-	c = help_call("execute_query", "{\"query\":\"SELECT 1\",\"limit\":1000000,\"format\":\"csv\",\"wait_seconds\":3.0}");
+	c = help_call("execute_query",
+		      "{\"query\":\"SELECT 1\",\"limit\":1000000,\"format\":\"csv\",\"wait_seconds\":3.0}");
 	c->preferred_format = "json";
 	c->preferred_limit = 7;
 	assert_int_equal(c->tool->plan(c), ERR_OK);
@@ -306,15 +308,16 @@ static struct call *failed(enum statement_state s, struct failure f)
 
 static void test_failure_text_and_meta(void **state)
 {
-	struct call *c = failed(STATEMENT_FAILED,
-				(struct failure){ERR_SQL, "002003", "42S02", "Object 'CUSTOMER' does not exist"});
+	struct call *c =
+	    failed(STATEMENT_FAILED, (struct failure){ERR_SQL, "002003", "42S02", "Object 'CUSTOMER' does not exist"});
 	const json_t *e = json_object_get(c->answer.meta, "snowgate/error");
 
 	(void)state;
-	assert_string_equal(buf_text(&c->answer.text),
-			    "002003: Object 'CUSTOMER' does not exist\nContext: role ANALYST, warehouse WH_XS, "
-			    "SALES.PUBLIC.\nCheck the name with list_objects; names in quotes are case-sensitive; a role "
-			    "may lack the grant.");
+	assert_string_equal(
+	    buf_text(&c->answer.text),
+	    "002003: Object 'CUSTOMER' does not exist\nContext: role ANALYST, warehouse WH_XS, "
+	    "SALES.PUBLIC.\nCheck the name with list_objects; names in quotes are case-sensitive; a role "
+	    "may lack the grant.");
 	assert_string_equal(json_text_of(e, "code"), "002003");
 	assert_string_equal(json_text_of(e, "sqlState"), "42S02");
 	assert_string_equal(json_text_of(e, "statementHandle"), sealed());
@@ -331,7 +334,11 @@ static void test_failures(void **state)
 		bool retryable;
 	} cases[] = {
 	    {STATEMENT_FAILED, {ERR_UPSTREAM, NULL, NULL, NULL}, "UPSTREAM", "try again in a moment", true},
-	    {STATEMENT_FAILED, {ERR_UPSTREAM_AUTH, NULL, NULL, "token refused"}, "UPSTREAM_AUTH", "token refused", false},
+	    {STATEMENT_FAILED,
+	     {ERR_UPSTREAM_AUTH, NULL, NULL, "token refused"},
+	     "UPSTREAM_AUTH",
+	     "token refused",
+	     false},
 	    {STATEMENT_FAILED, {ERR_TIMEOUT, "000630", "57014", "too long"}, "000630", "timeout_seconds", true},
 	    {STATEMENT_CANCELLED, {ERR_OK, NULL, NULL, NULL}, "CANCELLED", "cancelled", false},
 	    {STATEMENT_FAILED, {ERR_SQL, "999999", "XX000", "odd"}, "999999", "999999: odd\nContext: role", false},

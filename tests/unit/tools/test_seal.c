@@ -4,7 +4,8 @@
 static const struct principal alice = {.kind = PRINCIPAL_TOKEN, .issuer = "https://id", .subject = "alice"};
 static const struct sha256 keys[3] = {{{1}}, {{2}}, {{3}}};
 
-static const char *seal(const struct sha256 *key, const char *connection_name, const char *role, const struct principal *p)
+static const char *seal(const struct sha256 *key, const char *connection_name, const char *role,
+			const struct principal *p)
 {
 	static struct buf b;
 
@@ -86,10 +87,17 @@ static void test_changed_or_cut(void **state)
 
 static void test_rubbish(void **state)
 {
-	static const char *const rubbish[] = {"", ".", "..", QUERY_ID, QUERY_ID ".", "." QUERY_ID,
-		QUERY_ID ".aaaaaaaaaaaaaaaaaaaaaaaaaa", "../../etc/passwd.aaaaaaaaaaaaaaaaaaaaaaaaaa",
-		"0000000000000000000000000000000000000000000000000000000000000000000000.aaaaaaaaaaaaaaaaaaaaaaaaaa",
-		"000000000000000000000000000000000000000000000000000000000000000.aaaaaaaaaaaaaaaaaaaaaaaaaa"};
+	static const char *const rubbish[] = {
+	    "",
+	    ".",
+	    "..",
+	    QUERY_ID,
+	    QUERY_ID ".",
+	    "." QUERY_ID,
+	    QUERY_ID ".aaaaaaaaaaaaaaaaaaaaaaaaaa",
+	    "../../etc/passwd.aaaaaaaaaaaaaaaaaaaaaaaaaa",
+	    "0000000000000000000000000000000000000000000000000000000000000000000000.aaaaaaaaaaaaaaaaaaaaaaaaaa",
+	    "000000000000000000000000000000000000000000000000000000000000000.aaaaaaaaaaaaaaaaaaaaaaaaaa"};
 	char id[64];
 
 	(void)state;
@@ -119,7 +127,7 @@ static void test_rotation(void **state)
 
 static char *handle_under(const char *connection_name, const char *role)
 {
-	static const uint8_t key[SHA256_BYTES] = {1, 2, 3};     /* help_set_up()'s */
+	static const uint8_t key[SHA256_BYTES] = {1, 2, 3}; /* help_set_up()'s */
 	struct principal p = {.kind = PRINCIPAL_KEY, .subject = "alice"};
 	struct buf b = buf_with_ceiling(256);
 
@@ -155,12 +163,12 @@ static void test_policy_of_now(void **state)
 	(void)state;
 	help_refused("get_result", arguments, ERR_HANDLE, "statement_handle: unknown");
 	free(arguments);
-	accepted("ANALYST", true);                      /* the connection's own */
+	accepted("ANALYST", true); /* the connection's own */
 	accepted("READER", false);
 	texts_set(&policy.roles, 2, roles);
 	accepted("READER", true);
 	accepted("AUDITOR", true);
-	accepted("ANALYST", false);                     /* taken away */
+	accepted("ANALYST", false); /* taken away */
 	accepted(NULL, false);
 	policy.connection = NULL;
 	arguments = handle_under("main", "READER");
@@ -172,8 +180,8 @@ int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, help_set_up, help_tear_down)
 	const struct CMUnitTest tests[] = {
-		TEST(test_shape),        TEST(test_belongs_to_all_of_it), TEST(test_changed_or_cut),
-		TEST(test_rubbish),      TEST(test_rotation),             TEST(test_policy_of_now),
+	    TEST(test_shape),    TEST(test_belongs_to_all_of_it), TEST(test_changed_or_cut), TEST(test_rubbish),
+	    TEST(test_rotation), TEST(test_policy_of_now),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
