@@ -57,6 +57,23 @@ for (const kind of KINDS) {
 			await c.close();
 		});
 
+		test('Snowflake fails while a statement is watched', async () => {
+			const c = await connect(kind, gateway, { key });
+			for (const [name, action] of FAULTS) {
+				await emulator.reset();
+				await emulator.hold('AS WATCHED', 50);
+				await emulator.fault(action, { op: 'poll' });
+				const call = c.query('SELECT 1 AS WATCHED', { wait_seconds: 3 });
+				if (name === '429') // that it is busy says nothing of the statement, which may well run
+					assert.match(textOf(await call), /running/);
+				else
+					assertReadable((await failureOf(call)).text);
+			}
+			await emulator.reset();
+			await c.close();
+			assert.deepEqual(await c.recorder.violations(kind.revision), []);
+		});
+
 		test('Snowflake fails while rows are fetched', async () => {
 			const c = await connect(kind, gateway, { key });
 			const sql = 'SELECT C_CUSTKEY, C_COMMENT FROM CUSTOMER ORDER BY 1';
