@@ -147,7 +147,8 @@ struct call {
 		bool put, forget;   /* the session's record; or its end */
 		bool operation;     /* the write of the plan */
 		char handle[SESSION_HANDLE_SIZE];
-		char ended[SESSION_ID_SIZE]; /* a session that had to make room; "" for none */
+		struct session_names ended; /* a session that had to make room; empty names for none */
+		bool fresh;                 /* the session was made by this call: it ends where the store refuses it */
 	} durable;
 	struct buf record; /* the session's record, read or to be stored */
 

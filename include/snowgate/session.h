@@ -76,6 +76,11 @@ struct session_limits {
 	int64_t absolute_ttl; /* seconds */
 };
 
+/* What a session is found by. */
+struct session_names {
+	char id[SESSION_ID_SIZE], handle[SESSION_HANDLE_SIZE];
+};
+
 struct session_table;
 struct session_table *session_table_new(const struct session_keys *keys, struct session_limits limits);
 void session_table_free(struct session_table *t);
@@ -84,10 +89,10 @@ void session_table_limits(struct session_table *t, struct session_limits limits)
 size_t session_count(const struct session_table *t);
 
 /* Creates one. NULL where every session is busy and the table (or the principal) is at its limit. A displaced session
- * only leaves memory where the table was full; where its principal was at its limit it ends: *ended is its id (for the
- * store) or empty. */
+ * only leaves memory where the table was full; where its principal was at its limit it ends: *ended has its names (for
+ * the store), else they are empty. */
 struct session *session_new(struct session_table *t, const struct principal *p, enum revision revision,
-			    const struct context *context, char ended[SESSION_ID_SIZE]) MUST_USE;
+			    const struct context *context, struct session_names *ended) MUST_USE;
 
 /* Would session_new() or session_restore() find a place for this principal? */
 bool session_has_room(const struct session_table *t, const struct principal *p);

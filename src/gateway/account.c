@@ -20,7 +20,7 @@ struct account_table *account_table_new(size_t max)
 
 static bool account_idle(const struct account *a, usec_t now)
 {
-	return a->running == 0 && a->waiting == 0 && a->tat <= now;
+	return a->calls == 0 && a->running == 0 && a->waiting == 0 && a->tat <= now;
 }
 
 void account_sweep(struct account_table *t, usec_t now)

@@ -12,6 +12,7 @@
 struct account {
 	struct principal principal;
 	usec_t tat;                 /* GCRA: theoretical arrival time of the next request; limit.h */
+	int64_t calls;              /* tickets that point here */
 	int64_t running;            /* slots held */
 	struct call *first, **last; /* waiting calls, oldest first, linked by next */
 	int64_t waiting;

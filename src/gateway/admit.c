@@ -94,9 +94,9 @@ enum verdict step_admit(struct call *c)
 
 	if (t->cancelled)
 		return call_goto(c, STEP_settle);
-	if (!admit_needs_slot(c))
+	t->watching = !admit_needs_slot(c);
+	if (t->watching)
 		return admit_onward(c);
-	gateway.queue.max_running = c->request->conf->snowflake_max_in_flight;
 	switch (queue_admit(&gateway.queue, t->account, c, l)) {
 	case ADMIT_RUN:
 		return admit_granted(c, t);

@@ -36,13 +36,29 @@ static enum bound bound_to(struct call *c, struct session *s)
 	return BOUND;
 }
 
+/* A session that was deleted while its record was on the way back from the store. */
+static bool was_ended(const struct call *c)
+{
+	json_t *record = NULL;
+	const char *id;
+	bool ended = false;
+
+	if (json_parse_trusted(buf_slice(&c->record), &record) != JSON_OK)
+		return true;
+	id = json_text_of(record, "id");
+	for (size_t i = 0; id && i < ARRAY_LEN(gateway.ended) && !ended; i++)
+		ended = strcmp(gateway.ended[i], id) == 0;
+	json_decref(record);
+	return ended;
+}
+
 /* A session that the store was asked for. */
 static enum bound bind_restored(struct call *c, const char *lost)
 {
 	const struct principal *p = &c->request->principal;
 	struct session *s;
 
-	if (c->record.n == 0)
+	if (c->record.n == 0 || was_ended(c))
 		return bound_fault(c, ERR_SESSION, lost);
 	if (!session_has_room(gateway.sessions, p))
 		return bound_fault(c, ERR_OVERLOADED, "every session is busy; try again, or raise session.max");
@@ -77,8 +93,10 @@ static enum bound bind_by_handle(struct call *c, const char *handle)
 	if (c->by_header && strcmp(c->durable.handle, handle) != 0)
 		return bound_fault(c, ERR_INVALID_PARAMS,
 				   "`session` names another session than the Mcp-Session-Id header; leave it out");
-	if (c->by_header)
+	if (c->by_header) { /* the same one by both doors; the schema of a session has no such argument */
+		json_object_del(json_object_get(c->rpc.params, "arguments"), "session");
 		return BOUND;
+	}
 	c->session_handle = handle;
 	if (!session_handle_shaped(handle))
 		return bound_fault(c, ERR_SESSION, NULL);
@@ -118,11 +136,12 @@ static enum verdict bind_initialize(struct call *c)
 	if (initialize_read(c->arena, &c->rpc, &info, &c->fault) != ERR_OK)
 		return call_goto(c, STEP_reply);
 	bind_default_context(c);
-	s = session_new(gateway.sessions, &c->request->principal, info.revision, &c->context, c->durable.ended);
+	s = session_new(gateway.sessions, &c->request->principal, info.revision, &c->context, &c->durable.ended);
 	if (!s)
 		return call_fail(c, ERR_OVERLOADED, "every session is busy; try again, or raise session.max");
 	session_set_client(s, info.name, info.version);
 	metric_count(METRIC_sessions_created, NULL);
+	c->durable.fresh = true;
 	ticket_bind_session(ticket_of(c), s);
 	snprintf(c->session_id, sizeof c->session_id, "%s", s->id);
 	c->revision = info.revision;
@@ -213,6 +232,7 @@ static enum verdict bind_delete(struct call *c)
 	if (!s)
 		return call_fail(c, ERR_NO_SESSION, "name the session to end in the Mcp-Session-Id header");
 	tickets_cancel(s, (struct slice){0}, t->self);
+	memcpy(gateway.ended[gateway.ended_n++ % ARRAY_LEN(gateway.ended)], s->id, sizeof s->id);
 	session_end(gateway.sessions, s);
 	c->durable.forget = true;
 	return call_goto(c, STEP_event);
@@ -277,6 +297,12 @@ static enum verdict bind_legacy_session(struct call *c)
 	return c->rpc.kind == RPC_RESPONSE ? call_goto(c, STEP_reply) : bind_method(c);
 }
 
+/* What takes load away is not held up by the rate. */
+static bool bind_ends_work(const struct call *c)
+{
+	return c->method == MCP_CANCELLED || c->request->method == HTTP_DELETE;
+}
+
 enum verdict step_bind(struct call *c)
 {
 	struct ticket *t = ticket_of(c);
@@ -285,7 +311,7 @@ enum verdict step_bind(struct call *c)
 		bind_revision(c);
 		if (c->rpc.id.data)
 			t->request_id = xstrndup(c->rpc.id.data, c->rpc.id.n);
-		if (!admit_rate(c))
+		if (!bind_ends_work(c) && !admit_rate(c))
 			return call_goto(c, STEP_reply);
 	}
 	if (c->era.era == ERA_MODERN || c->era.initialize)

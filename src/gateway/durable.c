@@ -7,6 +7,10 @@
 /* Keys. A session is found by its id or by its handle; the second leads to the first. Ids are kept as their SHA-256. */
 #define KEY_SIZE 200
 
+/* Snowflake keeps results for a day; of a write that has ended nobody asks so long. */
+#define OPEN_KEPT_S  (24 * 3600)
+#define ENDED_KEPT_S 3600
+
 struct durable {
 	struct store_work work;
 	struct call *call;
@@ -37,28 +41,42 @@ static void key_of_handle(char key[KEY_SIZE], const char *handle, const struct p
 	buf_free(&hex);
 }
 
+/* What was not stored. Before the statement is sent, it is not sent; after, its outcome is told all the same. */
+static void durable_failed(struct call *c, enum step next)
+{
+	log_event(LOG_ERROR, "store_refused", log_text("request", c->request->id), log_text("step", step_name(next)));
+	if (next == STEP_sign || c->durable.put || c->durable.forget)
+		c->fault = (struct mcp_fault){ERR_OVERLOADED, "the store refused the record; try again", NULL};
+	if (next == STEP_sign) {
+		c->durable.operation = false;
+		c->step = STEP_settle;
+	}
+}
+
 static void durable_done(struct store_work *w, int commit)
 {
 	struct durable *d = container_of(w, struct durable, work);
 	struct call *c = d->call;
+	int rc = d->rc == ERR_OK ? commit : d->rc;
 
-	if (d->rc == ERR_OK)
-		d->rc = commit;
 	c->step = d->next;
-	if (d->rc != ERR_OK && c->fault.err == ERR_OK && d->next != STEP_bind)
-		c->fault = (struct mcp_fault){ERR_INTERNAL, "the store refused the record; try again", NULL};
-	if (d->rc != ERR_OK && d->next == STEP_sign)
-		c->step = STEP_settle; /* what could not be noted is not sent */
+	if (rc != ERR_OK && d->next == STEP_bind) {
+		if (rc != ERR_NOT_FOUND) {
+			c->fault = (struct mcp_fault){ERR_OVERLOADED, "the store cannot be read now; try again", NULL};
+			c->step = STEP_reply;
+		}
+	} else if (rc != ERR_OK) {
+		durable_failed(c, d->next);
+	}
+	free(d);
 	call_run(c);
 }
 
 static enum verdict durable_post(struct call *c, enum step next,
 				 void (*work)(struct store_work *, struct store *, const struct store_backend *))
 {
-	struct durable *d = arena_alloc(c->arena, sizeof *d);
+	struct durable *d = xalloc(sizeof *d);
 
-	if (!d)
-		return call_fail(c, ERR_NOMEM, "the call needs more memory than it may have");
 	*d = (struct durable){.work = {.work = work, .done = durable_done}, .call = c, .next = next};
 	store_post(&d->work);
 	return WAIT;
@@ -111,11 +129,12 @@ static int put_operation(const struct call *c, struct store *s, const struct sto
 	const struct statement *st = &c->plan[0];
 	struct buf b = buf_with_ceiling(4096);
 	char key[KEY_SIZE];
+	int64_t kept = st->state >= STATEMENT_SUCCEEDED && st->state != STATEMENT_UNKNOWN ? ENDED_KEPT_S : OPEN_KEPT_S;
 	int rc;
 
 	snprintf(key, sizeof key, "operation:%s", st->request_id);
 	operation_record(&b, c, st);
-	rc = backend->put(s, RECORD_OPERATION, key, buf_slice(&b), clock_wall() + 24 * 3600);
+	rc = backend->put(s, RECORD_OPERATION, key, buf_slice(&b), clock_wall() + kept);
 	buf_free(&b);
 	return rc;
 }
@@ -147,12 +166,13 @@ static int forget_session(const struct call *c, struct store *s, const struct st
 	return rc == ERR_NOT_FOUND ? ERR_OK : rc;
 }
 
-/* Its handle's entry leads nowhere then, and expires. */
 static void forget_ended(const struct call *c, struct store *s, const struct store_backend *backend)
 {
 	char key[KEY_SIZE];
 
-	key_of_id(key, c->durable.ended);
+	key_of_id(key, c->durable.ended.id);
+	(void)backend->del(s, RECORD_SESSION, key);
+	key_of_handle(key, c->durable.ended.handle, &c->request->principal);
 	(void)backend->del(s, RECORD_SESSION, key);
 }
 
@@ -165,7 +185,7 @@ static void work_event(struct store_work *w, struct store *s, const struct store
 		d->rc = put_session(c, s, backend);
 	if (c->durable.forget)
 		d->rc = forget_session(c, s, backend);
-	if (*c->durable.ended)
+	if (*c->durable.ended.id)
 		forget_ended(c, s, backend);
 	if (c->durable.operation && d->rc == ERR_OK)
 		d->rc = put_operation(c, s, backend);

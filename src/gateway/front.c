@@ -100,7 +100,7 @@ static void front_take(handle_t exchange, struct request *rq)
 	if (rq->method == HTTP_DELETE)
 		c->step = STEP_bind;
 	if (t)
-		t->account = account_of(gateway.accounts, &rq->principal, clock_now());
+		ticket_bind_account(t, account_of(gateway.accounts, &rq->principal, clock_now()));
 	if (t && t->account) {
 		conf_use(rq->conf);
 		call_run(c);
@@ -141,7 +141,7 @@ static void front_gone(void *ctx, handle_t exchange)
 		return;
 	metric_count(METRIC_http_departed, NULL);
 	ticket_answered(t);
-	if (t->modern)
+	if (t->modern || t->watching)
 		ticket_cancel(t);
 }
 

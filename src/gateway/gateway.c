@@ -83,6 +83,8 @@ static void conf_deliver(struct mail *m)
 	gateway.conf = o->conf;
 	session_table_limits(gateway.sessions, limits_of_sessions(o->conf));
 	http_configure(gateway.http, o->conf);
+	gateway.queue.max_running = o->conf->snowflake_max_in_flight;
+	slots_pass_on();
 	free(o);
 }
 
@@ -151,7 +153,7 @@ static void drain_refuse(handle_t h, void *object, void *ctx)
 	answer_error(&a, NULL, t->modern ? ERA_MODERN : ERA_LEGACY, slice_of(t->request_id), &fault);
 	answer_retry_after(&a, USEC_PER_S);
 	answer_send(exchange, &a);
-	snowflake_cancel(t->self);
+	ticket_cancel(t);
 }
 
 /* The time is up: who still waits is answered, and what runs for him is cancelled. */
@@ -320,14 +322,21 @@ bool gateway_start(const struct conf *conf, struct keyring *keys, char *why, siz
 
 /* ---- stop ---- */
 
+/* What comes home after NET has ended finds no exchange, and ends here. */
+static void late_calls_end(void)
+{
+	thread_play(THREAD_NET);
+	mail_deliver(THREAD_NET);
+	thread_play(THREAD_MAIN);
+}
+
 void gateway_stop(void)
 {
 	thread_join(self.net);
 	worker_stop();
-	store_stop();
 	snowflake_stop();
-	thread_play(THREAD_NET); /* what came home too late finds no exchange and ends here */
-	mail_deliver(THREAD_NET);
-	thread_play(THREAD_MAIN);
+	late_calls_end();
+	store_stop();
+	late_calls_end();
 	state_free();
 }

@@ -27,6 +27,7 @@ struct ticket {
 	struct call *waiting;    /* in the queue; NULL elsewhere */
 	char *request_id;        /* raw token, for notifications/cancelled; NULL for none */
 	bool slot, cancelled, modern;
+	bool watching;              /* executes nothing: waits for a statement that exists */
 	struct ticket *by_exchange; /* next in its bucket */
 };
 
@@ -43,6 +44,9 @@ struct gateway {
 	struct http *http;
 	struct timer sweep, drain, look;
 	enum { PHASE_SERVING, PHASE_DRAINING, PHASE_REFUSING } phase;
+	/* The last ids that were deleted, so that a record on its way back from the store does not revive one. */
+	char ended[256][SESSION_ID_SIZE];
+	size_t ended_n;
 	struct retired *retired; /* old snapshots still in use */
 };
 extern struct gateway gateway;
@@ -53,6 +57,7 @@ void ticket_close(struct ticket *t);
 void ticket_answered(struct ticket *t); /* its exchange is answered, or its client gone */
 struct ticket *ticket_of(const struct call *c);
 struct ticket *ticket_by_exchange(handle_t exchange);
+void ticket_bind_account(struct ticket *t, struct account *a); /* NULL: there is none */
 void ticket_bind_session(struct ticket *t, struct session *s);
 /* The call is no longer wanted: out of the queue, or cancelled on its way. */
 void ticket_cancel(struct ticket *t);

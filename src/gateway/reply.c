@@ -41,7 +41,7 @@ static void answer_result(struct call *c, struct answer *a)
 
 	answer_init(a, 200, JSON_TYPE);
 	a->body = buf_with_ceiling(ANSWER_CEILING);
-	if (rpc_write_result(&a->body, c->rpc.id, buf_slice(&c->result)))
+	if (c->result.n && rpc_write_result(&a->body, c->rpc.id, buf_slice(&c->result)))
 		return;
 	answer_free(a);
 	answer_error(a, c->request, c->era.era, c->rpc.id, &fault);
@@ -57,7 +57,8 @@ void answer_tool(struct call *c, struct answer *a)
 	r.text = buf_slice(&c->answer.text);
 	r.structured = buf_slice(&c->answer.structured);
 	buf_clear(&c->result);
-	tool_result_write(&c->result, c->revision, &r);
+	if (!tool_result_write(&c->result, c->revision, &r))
+		buf_clear(&c->result);
 	answer_result(c, a);
 }
 
@@ -124,6 +125,8 @@ enum verdict step_reply(struct call *c)
 		metric_count(METRIC_calls, outcome_of(c, t));
 		metric_observe(METRIC_call_seconds, clock_now() - c->born);
 	}
+	if (c->durable.fresh && c->fault.err != ERR_OK && t->session)
+		session_end(gateway.sessions, t->session); /* its id was never told */
 	ticket_close(t);
 	if (exchange)
 		answer_send(exchange, &c->http);

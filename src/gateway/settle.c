@@ -28,11 +28,12 @@ static struct session *change_new_session(struct call *c, struct ticket *t)
 {
 	struct session *s = session_new(gateway.sessions, &c->request->principal,
 					c->era.era == ERA_MODERN ? REVISION_2026_07_28 : c->revision,
-					&c->change.context, c->durable.ended);
+					&c->change.context, &c->durable.ended);
 
 	if (!s)
 		return NULL;
 	metric_count(METRIC_sessions_created, NULL);
+	c->durable.fresh = true;
 	ticket_bind_session(t, s);
 	snprintf(c->session_id, sizeof c->session_id, "%s", s->id);
 	return s;

@@ -51,6 +51,8 @@ void ticket_close(struct ticket *t)
 	ticket_leave_exchange(t);
 	if (t->session)
 		session_call_closed(gateway.sessions, t->session);
+	if (t->account)
+		t->account->calls--;
 	handle_drop(gateway.tickets, t->self);
 	free(t->request_id);
 	free(t);
@@ -71,6 +73,13 @@ struct ticket *ticket_by_exchange(handle_t exchange)
 	while (t && t->exchange != exchange)
 		t = t->by_exchange;
 	return t;
+}
+
+void ticket_bind_account(struct ticket *t, struct account *a)
+{
+	t->account = a;
+	if (a)
+		a->calls++;
 }
 
 void ticket_bind_session(struct ticket *t, struct session *s)

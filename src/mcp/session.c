@@ -233,16 +233,17 @@ bool session_has_room(const struct session_table *t, const struct principal *p)
 
 /* One session out of memory where a limit is reached. Whoever is displaced for its own principal's limit is told in
  * `ended`; then the table does not grow, so its own limit needs no look. */
-static void make_room(struct session_table *t, const struct principal *p, char ended[SESSION_ID_SIZE])
+static void make_room(struct session_table *t, const struct principal *p, struct session_names *ended)
 {
 	struct session_owner *o = owner_find(t, p);
 	struct session *victim = NULL;
 
-	ended[0] = '\0';
+	*ended = (struct session_names){.id = ""};
 	if (o && o->count >= t->limits.max_per_principal) {
 		victim = longest_idle_of(o);
 		if (victim)
-			memcpy(ended, victim->id, sizeof(victim->id));
+			memcpy(ended->id, victim->id, sizeof(victim->id));
+		memcpy(ended->handle, victim->handle, sizeof(victim->handle));
 	} else if (t->ids.n >= t->limits.max) {
 		victim = longest_idle(t);
 	}
@@ -274,20 +275,20 @@ static void put_in(struct session_table *t, struct session *s)
 
 bool session_admit(struct session_table *t, struct session *s)
 {
-	char displaced[SESSION_ID_SIZE];
+	struct session_names displaced;
 	if (!session_has_room(t, &s->principal)) {
 		session_destroy(s);
 		return false;
 	}
-	make_room(t, &s->principal, displaced);
+	make_room(t, &s->principal, &displaced);
 	put_in(t, s);
 	return true;
 }
 
 struct session *session_new(struct session_table *t, const struct principal *p, enum revision revision,
-			    const struct context *context, char ended[SESSION_ID_SIZE])
+			    const struct context *context, struct session_names *ended)
 {
-	ended[0] = '\0';
+	*ended = (struct session_names){.id = ""};
 	if (!session_has_room(t, p))
 		return NULL;
 	make_room(t, p, ended);

@@ -6,7 +6,6 @@ The programs are taken from the folder $SNOWGATE_BUILD, or from --build FOLDER, 
 import http.client
 import json
 import os
-import re
 import shutil
 import signal
 import socket
@@ -171,7 +170,7 @@ def merge(base, more):
 
 
 class Gateway:
-    """The gateway, its folder (configuration, keys) and its process. `conf` is merged into the defaults of the tests."""
+    """The gateway, its folder (configuration, keys) and its process. `conf` is merged into the tests' defaults."""
 
     def __init__(self, emulator, conf=None, keys=(), auth="none", start=True, limits=True, upstream_port=None):
         self.folder = tempfile.mkdtemp(prefix="snowgate-e2e-")

@@ -321,7 +321,8 @@ export async function failureOf(promise) {
 	try {
 		result = await promise;
 	} catch (e) {
-		return { thrown: e, text: [e.message, e.cause?.message, e.data && JSON.stringify(e.data)].filter(Boolean).join('\n') };
+		const parts = [e.message, e.cause?.message, e.data && JSON.stringify(e.data)];
+		return { thrown: e, text: parts.filter(Boolean).join('\n') };
 	}
 	if (!result.isError)
 		throw new Error('succeeded: ' + JSON.stringify(result));

@@ -67,7 +67,8 @@ for (const kind of KINDS) {
 
 for (const kind of KINDS) {
 	test(`${kind.name}: the rate limit`, async () => {
-		const rated = await Gateway.start({ upstream: emulator.port, conf: { limits: { default: { calls_per_minute: 6, burst: 8 } } } });
+		const limits = { default: { calls_per_minute: 6, burst: 8 } };
+		const rated = await Gateway.start({ upstream: emulator.port, conf: { limits } });
 		const c = await connect(kind, rated);
 		let failure;
 		for (let i = 0; i < 20 && !failure; i++)

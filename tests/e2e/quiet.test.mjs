@@ -11,7 +11,8 @@ for (const kind of KINDS) {
 		test('stays quiet after failed calls', async () => {
 			const c = await connect(kind, gateway);
 			if (kind.sessions) {
-				const get = await waitFor('the stream\'s refusal', () => c.recorder.exchanges.find((e) => e.method === 'GET' && e.status));
+				const get = await waitFor('the stream\'s refusal',
+					() => c.recorder.exchanges.find((e) => e.method === 'GET' && e.status));
 				assert.equal(get.status, 405);
 				assert.match(get.headers.get('allow'), /POST/);
 			}

@@ -1,4 +1,4 @@
-// Every message of every revision against the published schema of that revision, the refusals of the transport included.
+// Every message of every revision against the published schema of that revision, the transport's refusals included.
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { MODERN, Recorder, rig } from './lib.mjs';
@@ -13,7 +13,8 @@ class Raw {
 	constructor(revision) {
 		this.revision = revision;
 		this.recorder = new Recorder();
-		this.headers = { Authorization: `Bearer ${gateway.keys.someone}`, 'Content-Type': 'application/json', Accept: ACCEPT };
+		const key = gateway.keys.someone;
+		this.headers = { Authorization: `Bearer ${key}`, 'Content-Type': 'application/json', Accept: ACCEPT };
 		this.id = 1;
 	}
 
@@ -96,7 +97,8 @@ for (const revision of ['2025-03-26', '2025-06-18', '2025-11-25', MODERN]) {
 test('2025-03-26: a batch', async () => {
 	const raw = new Raw('2025-03-26');
 	await raw.open();
-	const call = (id, query) => ({ jsonrpc: '2.0', id, method: 'tools/call', params: { name: 'execute_query', arguments: { query } } });
+	const call = (id, query) => ({ jsonrpc: '2.0', id, method: 'tools/call',
+		params: { name: 'execute_query', arguments: { query } } });
 	const { status, messages } = await raw.post([call('a', 'SELECT 1'), { jsonrpc: '2.0', id: 7, method: 'ping' },
 		{ jsonrpc: '2.0', method: 'notifications/initialized' }, call('b', 'SELECT * FROM NOWHERE')]);
 	assert.equal(status, 200);
@@ -140,9 +142,12 @@ for (const revision of ['2025-11-25', MODERN]) {
 
 test('the check itself finds what is wrong', () => {
 	for (const revision of ['2025-03-26', '2025-06-18', '2025-11-25', MODERN]) {
-		assert.notDeepEqual(violationsOf(revision, { jsonrpc: '2.0', id: 1, result: { tools: [{ name: 5 }] } }, 'tools/list'), []);
-		assert.notDeepEqual(violationsOf(revision, { jsonrpc: '2.0', id: 1, error: { code: 'x', message: 'y' } }), []);
-		assert.notDeepEqual(violationsOf(revision, { jsonrpc: '2.0', id: 1, result: { content: [{ type: 'text' }] } }, 'tools/call'), []);
-		assert.notDeepEqual(violationsOf(revision, { jsonrpc: '2.0', id: null, error: { code: 1, message: 'y' } }), []);
+		const wrong = [
+			[{ id: 1, result: { tools: [{ name: 5 }] } }, 'tools/list'],
+			[{ id: 1, result: { content: [{ type: 'text' }] } }, 'tools/call'],
+			[{ id: 1, error: { code: 'x', message: 'y' } }], [{ id: null, error: { code: 1, message: 'y' } }],
+		];
+		for (const [message, method] of wrong)
+			assert.notDeepEqual(violationsOf(revision, { jsonrpc: '2.0', ...message }, method), []);
 	}
 });

@@ -6,7 +6,6 @@ import json
 import os
 import socket
 import subprocess
-import threading
 import time
 import unittest
 
@@ -70,7 +69,8 @@ class Message(Case):
                 self.assert_error(self.post(body), 400, -32700, "JSON")
 
     def test_bytes_that_are_no_text(self):
-        for body in (b"\xff\xfe", b'{"a":"\xc3\x28"}', b'{"a":"\x00"}', b'{"jsonrpc":"2.0","id":1,"method":"pi\\u0000ng"}',
+        for body in (b"\xff\xfe", b'{"a":"\xc3\x28"}', b'{"a":"\x00"}',
+                     b'{"jsonrpc":"2.0","id":1,"method":"pi\\u0000ng"}',
                      b'"\\ud800"', b"\x00" * 100, b"\x80"):
             with self.subTest(body=body):
                 answer = self.client().send(body=body, headers=JSON_HEADERS)
@@ -78,7 +78,8 @@ class Message(Case):
                 self.assertEqual(answer.error["code"], -32700)
 
     def test_a_member_given_twice(self):
-        self.assert_error(self.post('{"jsonrpc":"2.0","id":1,"method":"ping","method":"initialize"}'), 400, -32700, "twice")
+        answer = self.post('{"jsonrpc":"2.0","id":1,"method":"ping","method":"initialize"}')
+        self.assert_error(answer, 400, -32700, "twice")
 
     def test_nesting(self):
         for depth in (65, 10000, 200000):
@@ -140,7 +141,8 @@ class Message(Case):
 
     def test_tools_call_of_a_wrong_shape(self):
         for client, status in ((self.client(), 200), (self.client(modern=True), 200)):
-            for params, word in (({}, "name"), ({"name": 7}, "name"), ({"name": "execute_query", "arguments": []}, "arguments"),
+            for params, word in (({}, "name"), ({"name": 7}, "name"),
+                                 ({"name": "execute_query", "arguments": []}, "arguments"),
                                  ({"name": "execute_query", "arguments": "x"}, "arguments")):
                 with self.subTest(params=params, modern=client.modern):
                     message = client.message("tools/call", {"name": "x", **params})
@@ -169,7 +171,8 @@ class Headers(Case):
         self.assertEqual(self.exchange(self.BASE).status, 200)
 
     def test_characters_that_do_not_belong_in_a_head(self):
-        for line in (b"X-A: a\x00b", b"X-A: a\nX-B: b", b"X-A: a\x01", b"X\x00A: b", b"X-A: a\x7f", b"X A: b", b"X-A : b",
+        for line in (b"X-A: a\x00b", b"X-A: a\nX-B: b", b"X-A: a\x01", b"X\x00A: b", b"X-A: a\x7f", b"X A: b",
+                     b"X-A : b",
                      b": b", b"X-A: a\r\n folded"):
             with self.subTest(line=line):
                 answer = self.exchange(self.BASE + [line])
@@ -217,7 +220,8 @@ class Headers(Case):
 
     def test_media(self):
         client = self.client()
-        for value in ("text/plain", "application/jsonp", "application/x-www-form-urlencoded", "multipart/form-data", ""):
+        for value in ("text/plain", "application/jsonp", "application/x-www-form-urlencoded", "multipart/form-data",
+                      ""):
             with self.subTest(value=value):
                 answer = client.send("POST", PING, {**JSON_HEADERS, "Content-Type": value})
                 self.assert_error(answer, 415, -32600, "application/json")
@@ -239,7 +243,8 @@ class Headers(Case):
                 answer = client.send(method, None, {"Accept": ACCEPT})
                 self.assertEqual(answer.status, 405, answer)
                 self.assertIn("POST", answer.headers["Allow"])
-        for path in ("/", "/mcp/", "/MCP", "/mcp2", "/mcp/../mcp", "/%6dcp", "/metrics", "/favicon.ico", "/" + "a" * 3000):
+        for path in ("/", "/mcp/", "/MCP", "/mcp2", "/mcp/../mcp", "/%6dcp", "/metrics", "/favicon.ico",
+                     "/" + "a" * 3000):
             with self.subTest(path=path):
                 self.assert_error(client.send("POST", PING, JSON_HEADERS, path=path), 404, -32600, "listen.path")
         answer = client.send("POST", PING, JSON_HEADERS, path="/healthz")
@@ -254,7 +259,8 @@ class Headers(Case):
     def test_no_http_at_all(self):
         short = Gateway(self.emulator, {"listen": {"header_timeout": "1s"}})
         self.addCleanup(short.stop)
-        for data in (b"\r\n\r\n\r\n", b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03", b"nonsense\r\n\r\n", b"GET\r\n\r\n",
+        for data in (b"\r\n\r\n\r\n", b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03", b"nonsense\r\n\r\n",
+                     b"GET\r\n\r\n",
                      b"POST /mcp HTTP/2.0\r\n\r\n", b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", b"\x00" * 1000):
             with self.subTest(data=data), connect(short.port) as s:
                 s.sendall(data)
@@ -336,7 +342,8 @@ class Eras(Case):
         self.assert_error(self.modern(meta={version: MODERN}), 400, -32602, "clientCapabilities")
         self.assert_error(self.modern(meta={version: MODERN, capabilities: []}), 400, -32602, "clientCapabilities")
         self.assert_error(self.modern(meta={version: 5, capabilities: {}}), 400, -32602, "protocolVersion")
-        answer = self.modern(meta={version: "2099-01-01", capabilities: {}}, more={"MCP-Protocol-Version": "2099-01-01"})
+        answer = self.modern(meta={version: "2099-01-01", capabilities: {}},
+                             more={"MCP-Protocol-Version": "2099-01-01"})
         self.assert_error(answer, 400, -32022, "2099-01-01")
         self.assertEqual(answer.error["data"]["supported"], [MODERN])
 
@@ -408,7 +415,8 @@ class Statements(Case):
     def test_statements_that_are_none_or_too_many(self):
         for client in self.each():
             before = self.emulator.stats()["submitted"]
-            for sql, word in ((" ", "statement"), (";", "statement"), ("-- nothing", "statement"), ("/* */", "statement"),
+            for sql, word in ((" ", "statement"), (";", "statement"), ("-- nothing", "statement"),
+                              ("/* */", "statement"),
                               ("SELECT 1; SELECT 2", "one"), ("SELECT 1; DROP TABLE CUSTOMERS", "one"),
                               ("nonsense", ""), ("DROP TABLE CUSTOMERS", "policy"), ("COMMIT", "transaction"),
                               ("SELECT SYSTEM$CANCEL_ALL_QUERIES(1)", "system"), ("CALL X()", "CALL"),
@@ -606,7 +614,8 @@ class Upstream(Case):
         g = Gateway(None, self.conf, upstream_port=free_port())
         self.addCleanup(g.stop)
         with Client(g) as client:
-            self.assert_tool_error(client.query("SELECT 1"), "cannot connect", "127.0.0.1", "snowflake.connections.demo")
+            self.assert_tool_error(client.query("SELECT 1"), "cannot connect", "127.0.0.1",
+                                   "snowflake.connections.demo")
             self.assert_tool_error(client.tool("set_context", warehouse="WH_XS"), "cannot connect")
             self.assertEqual(client.rpc("tools/list").status, 200)
             self.assertEqual(client.initialize().status, 200)
@@ -634,7 +643,8 @@ class Start(unittest.TestCase):
     def setUpClass(cls):
         cls.folder = Gateway(None, start=False)
         cls.addClassCleanup(cls.folder.stop)
-        for name, options in (("plain.p8", ["-nocrypt"]), ("locked.p8", ["-passout", "pass:secret", "-v2", "aes-256-cbc"])):
+        for name, options in (("plain.p8", ["-nocrypt"]),
+                              ("locked.p8", ["-passout", "pass:secret", "-v2", "aes-256-cbc"])):
             key = subprocess.run(["openssl", "genrsa", "2048"], capture_output=True, check=True).stdout
             pem = subprocess.run(["openssl", "pkcs8", "-topk8", *options], input=key, capture_output=True, check=True)
             cls.folder.secret_file(name, pem.stdout.decode())
@@ -749,14 +759,16 @@ class Start(unittest.TestCase):
                 self.assert_refused(self.gateway(conf), *words)
 
     def test_every_fault_is_told(self):
-        done = self.gateway({"listen": {"port": -1, "drain": "x"}, "log": {"level": "loud"}, "nonsense": 1}).run("check")
+        g = self.gateway({"listen": {"port": -1, "drain": "x"}, "log": {"level": "loud"}, "nonsense": 1})
+        done = g.run("check")
         for word in ("listen.port", "listen.drain", "log.level", "nonsense"):
             self.assertIn(word, done.stderr)
         self.assertEqual(len(done.stderr.strip().splitlines()), 4)
 
     def test_files_that_are_no_configuration(self):
         g = self.gateway()
-        for text in ("listen: [", "\t- x", "listen: {port: 1}\nlisten: {port: 2}\n", "- a\n", "text", "a: &x 1\nb: *x\n",
+        for text in ("listen: [", "\t- x", "listen: {port: 1}\nlisten: {port: 2}\n", "- a\n", "text",
+                     "a: &x 1\nb: *x\n",
                      "listen:\n  port: ${NOT_SET_ANYWHERE}\n", "\x00", "[" * 10000):
             with self.subTest(text=text[:40]):
                 g.write(text)
@@ -779,7 +791,8 @@ class Start(unittest.TestCase):
         self.assertIn("api-keys:1:", done.stderr)
 
     def test_commands_that_are_none(self):
-        for arguments in (("nonsense",), ("key",), ("key", "new"), ("key", "new", "a b"), ("key", "new", "x", "--expires", "1"),
+        for arguments in (("nonsense",), ("key",), ("key", "new"), ("key", "new", "a b"),
+                          ("key", "new", "x", "--expires", "1"),
                           ("key", "revoke", "nobody"), ("check", "more")):
             done = self.gateway().run(*arguments)
             self.assertIn(done.returncode, (1, 2), arguments)

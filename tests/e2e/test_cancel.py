@@ -108,6 +108,17 @@ class Cancel(unittest.TestCase):
         self.assert_cancelled(name)
         self.assertEqual(call.answer().body, b"")
 
+    def test_notifications_cancelled_before_the_handle_is_known(self):
+        client = self.legacy()
+        _, name = self.held()
+        self.emulator.clear()
+        self.emulator.fault({"delay_ms": 700, "hold_ms": 30000}, sql=name, op="submit")
+        call = client.start("execute_query", query=f"SELECT '{name}'")
+        self.emulator.record(name, "held")
+        self.assertEqual(client.notify("notifications/cancelled", {"requestId": call.id}).status, 202)
+        self.assert_cancelled(name, 0.7 + 1.0)
+        self.assertEqual(call.answer().body, b"")
+
     def test_notifications_cancelled_of_another_session_or_id_does_nothing(self):
         client, other = self.legacy(), self.legacy()
         sql, name = self.held(1.5)

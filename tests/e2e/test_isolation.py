@@ -82,7 +82,8 @@ class Isolation(unittest.TestCase):
         answer = self.client("alice", modern=True).query("SELECT 'of alice'").structured
         handle = answer["statementHandle"]
         before = self.emulator.stats()["requests"]
-        forged = (handle, answer["queryId"], answer["queryId"] + "." + "a" * 26, handle[:-1], handle + "a", "x", ".", "é")
+        forged = (handle, answer["queryId"], answer["queryId"] + "." + "a" * 26, handle[:-1], handle + "a", "x", ".",
+                  "é")
         for tool, name in itertools.product(("get_result", "cancel_query"), forged):
             with self.subTest(tool=tool, name=name):
                 told = self.client("bob", modern=True).tool(tool, statement_handle=name)
@@ -160,7 +161,7 @@ class Isolation(unittest.TestCase):
         self.assertEqual(self.emulator.stats()["by_query_tag"]["snowgate:hoarder"]["max_running"], 2)
 
     def open_and_abort(self, client):
-        """Opens, sends a statement and closes: half of the connections at once, half a little later. How often it was."""
+        """Opens, sends a statement and closes: half of the connections at once, half a little later. Their number."""
         message = client.tool_message("execute_query", {"query": "SELECT 'to be aborted'"})
         body = json.dumps(message).encode()
         data = gateway.head("POST", client.headers(message), len(body)) + body
@@ -219,9 +220,11 @@ class Isolation(unittest.TestCase):
         for i in range(SESSIONS):
             answer = maker.query(f"CREATE SCHEMA IF NOT EXISTS DEMO.S{i % 25:02}")
             self.assertFalse(answer.is_error, answer)
-        schemas = [("DEMO", f"S{i:02}") for i in range(25)] + [("DEMO", "PUBLIC"), ("SNOWFLAKE_SAMPLE_DATA", "TPCH_SF1")]
+        schemas = [("DEMO", f"S{i:02}") for i in range(25)]
+        schemas += [("DEMO", "PUBLIC"), ("SNOWFLAKE_SAMPLE_DATA", "TPCH_SF1")]
         combinations = [(role, warehouse, *schema) for schema in schemas for role, warehouse in
-                        itertools.product(("SYSADMIN", "ANALYST", "LOADER", "PUBLIC"), ("COMPUTE_WH", "WH_XS", "WH_LOAD"))]
+                        itertools.product(("SYSADMIN", "ANALYST", "LOADER", "PUBLIC"),
+                                          ("COMPUTE_WH", "WH_XS", "WH_LOAD"))]
         contexts = random.Random(7).sample(combinations, SESSIONS)
         sessions = []
         for i, context in enumerate(contexts):

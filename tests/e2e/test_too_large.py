@@ -8,8 +8,9 @@ import unittest
 import gateway
 
 TRIES = 50
+SQL = "SELECT 1 --" + "x" * (5 << 20)
 BODY = json.dumps({"jsonrpc": "2.0", "id": 1, "method": "tools/call",
-                   "params": {"name": "execute_query", "arguments": {"query": "SELECT 1 --" + "x" * (5 << 20)}}}).encode()
+                   "params": {"name": "execute_query", "arguments": {"query": SQL}}}).encode()
 HEADERS = {"Content-Type": "application/json", "Accept": gateway.ACCEPT}
 
 

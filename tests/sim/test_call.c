@@ -245,7 +245,7 @@ static size_t sim_take(struct request *rq)
 	assert_true(arena_attach(c->arena, s, sim_ended));
 	if (rq->method == HTTP_DELETE)
 		c->step = STEP_bind;
-	t->account = account_of(gateway.accounts, &rq->principal, clock_now());
+	ticket_bind_account(t, account_of(gateway.accounts, &rq->principal, clock_now()));
 	conf_use(rq->conf);
 	call_run(c);
 	return sim.n;
@@ -408,7 +408,7 @@ static void test_overloaded(void **state)
 	BEGIN({WIRE_SUBMIT, .status = 202, .answer = RUNNING},
 	      {WIRE_POLL, .status = 200, .answer = ONE_ROW, .takes = SECONDS(10)});
 	sim.limits.running = 4;
-	script.conf.snowflake_max_in_flight = 1;
+	gateway.queue.max_running = script.conf.snowflake_max_in_flight = 1;
 	sim_query(NULL, QUERY);
 	size_t b = sim_query(NULL, QUERY);
 	sim_run();
@@ -506,6 +506,52 @@ static void test_deleted_session_ends_its_calls(void **state)
 	sim_run();
 	assert_int_equal(sim.calls[late].fault, ERR_SESSION);
 	assert_int_equal(session_count(gateway.sessions), 0);
+	sim_close();
+}
+
+/* ---- accounts ---- */
+
+/* A statement that exists is watched without a slot: its principal's account must outlive the call all the same. */
+static void test_account_outlives_its_calls(void **state)
+{
+	BEGIN({WIRE_POLL, .with = HANDLE, .status = 200, .answer = ONE_ROW, .takes = SECONDS(20)});
+	static const struct sha256 key = {{7}};
+	struct buf handle = buf_with_ceiling(128);
+	struct principal alice = {.kind = PRINCIPAL_KEY, .subject = "alice"};
+	size_t a;
+
+	assert_true(handle_seal(&handle, key.bytes, HANDLE, "test", "ANALYST", &alice));
+	a = sim_send(NULL,
+		     "{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"tools/call\",\"params\":{\"name\":\"get_result\","
+		     "\"arguments\":{\"statement_handle\":\"%s\"}}}",
+		     buf_text(&handle));
+	buf_free(&handle);
+	slots_are(0, 0);
+	sim_run_for(SECONDS(10));
+	account_sweep(gateway.accounts, clock_now());
+	assert_int_equal(account_count(gateway.accounts), 1);
+	sim_run();
+	assert_int_equal(sim.calls[a].fault, ERR_OK);
+	assert_false(sim.calls[a].is_error);
+	account_sweep(gateway.accounts, clock_now());
+	assert_int_equal(account_count(gateway.accounts), 0);
+	sim_close();
+}
+
+/* Both doors name the same object: that is no error. */
+static void test_both_doors_the_same(void **state)
+{
+	BEGIN({WIRE_SUBMIT, .status = 202, .answer = RUNNING}, {WIRE_POLL, .status = 200, .answer = ONE_ROW});
+	const char *session = sim_session();
+	char arguments[100];
+	size_t a;
+
+	snprintf(arguments, sizeof arguments, "{\"query\":\"SELECT 7\",\"session\":\"%s\"}",
+		 sim_session_of(session)->handle);
+	a = sim_query(session, arguments);
+	sim_run();
+	if (sim.calls[a].is_error)
+		fail_msg("%s", sim.calls[a].text);
 	sim_close();
 }
 
@@ -704,6 +750,8 @@ int main(void)
 	    cmocka_unit_test(test_cancel_while_running),
 	    cmocka_unit_test(test_modern_client_leaves_the_queue),
 	    cmocka_unit_test(test_deleted_session_ends_its_calls),
+	    cmocka_unit_test(test_both_doors_the_same),
+	    cmocka_unit_test(test_account_outlives_its_calls),
 	    cmocka_unit_test(test_early_answer_keeps_the_slot),
 	    cmocka_unit_test(test_cancel_after_early_answer),
 	    cmocka_unit_test(test_gone_before_early_answer),

@@ -16,7 +16,7 @@ static const struct principal bob = {PRINCIPAL_KEY, "", "bob", "g"};
 struct fixture {
 	struct session_keys *keys;
 	struct session_table *table;
-	char ended[SESSION_ID_SIZE];
+	struct session_names ended;
 };
 
 static void start(struct fixture *f, const char *keys, struct session_limits limits)
@@ -37,7 +37,7 @@ static void stop(struct fixture *f)
 static struct session *add(struct fixture *f, const struct principal *p)
 {
 	clock_advance(USEC_PER_MS);
-	return session_new(f->table, p, REVISION_2025_11_25, NULL, f->ended);
+	return session_new(f->table, p, REVISION_2025_11_25, NULL, &f->ended);
 }
 
 static void test_both_doors(void **state)
@@ -46,9 +46,9 @@ static void test_both_doors(void **state)
 	struct context c = {.database = "D", .warehouse = "W"};
 	(void)state;
 	start(&f, KEY_A, roomy);
-	struct session *s = session_new(f.table, &alice, REVISION_2025_06_18, &c, f.ended);
+	struct session *s = session_new(f.table, &alice, REVISION_2025_06_18, &c, &f.ended);
 	assert_non_null(s);
-	assert_string_equal(f.ended, "");
+	assert_string_equal(f.ended.id, "");
 	assert_string_equal(s->context.database, "D");
 	assert_null(s->context.schema);
 	assert_int_equal(strlen(s->id), 72);
@@ -207,7 +207,7 @@ static void test_full_table_displaces_the_longest_idle(void **state)
 	memcpy(second, add(&f, &bob)->id, sizeof(second));
 	assert_non_null(session_by_id(f.table, first, &alice)); /* now the newer one */
 	assert_non_null(add(&f, &alice));
-	assert_string_equal(f.ended, ""); /* only out of memory */
+	assert_string_equal(f.ended.id, ""); /* only out of memory */
 	assert_int_equal(session_count(f.table), 2);
 	assert_null(session_by_id(f.table, second, &bob));
 	assert_true(session_id_valid(f.table, second, &bob));
@@ -225,7 +225,7 @@ static void test_own_limit_ends_the_own_longest_idle(void **state)
 	memcpy(first, add(&f, &alice)->id, sizeof(first));
 	struct session *second = add(&f, &alice);
 	assert_non_null(add(&f, &alice));
-	assert_string_equal(f.ended, first);
+	assert_string_equal(f.ended.id, first);
 	assert_null(session_by_id(f.table, first, &alice));
 	assert_ptr_equal(session_by_id(f.table, second->id, &alice), second);
 	assert_ptr_equal(session_by_id(f.table, others->id, &bob), others);
@@ -242,7 +242,7 @@ static void test_busy_is_never_displaced(void **state)
 	session_call_opened(a);
 	session_call_opened(a);
 	assert_non_null(add(&f, &alice)); /* displaces b, though a is older */
-	assert_string_not_equal(f.ended, a->id);
+	assert_string_not_equal(f.ended.id, a->id);
 	(void)b;
 	session_call_closed(f.table, a);
 	assert_int_equal(a->open_calls, 1);
@@ -255,7 +255,7 @@ static void test_busy_is_never_displaced(void **state)
 	assert_false(session_has_room(f.table, &bob));
 	assert_null(add(&f, &alice));
 	assert_null(add(&f, &bob));
-	assert_string_equal(f.ended, "");
+	assert_string_equal(f.ended.id, "");
 	assert_int_equal(session_count(f.table), 2);
 	session_call_closed(f.table, a);
 	assert_true(session_has_room(f.table, &bob));
