@@ -69,7 +69,8 @@ static void turn(struct http *h)
 	usec_t start = clock_now();
 	size_t mails;
 
-	h->barren = n > 0 || ms > 5 ? 0 : h->barren + 1;
+	h->barren = n > 0 || ms > 5 || h->advanced ? 0 : h->barren + 1;
+	h->advanced = false;
 	for (int i = 0; i < n; i++)
 		watch(h, &events[i]);
 	mails = mail_deliver(THREAD_NET);

@@ -123,8 +123,8 @@ static int64_t content_length(const struct head *head)
 	return n;
 }
 
-static const struct refusal too_large = {ERR_TOO_LARGE, "size", "the request body is larger than listen.max_body",
-					 NULL};
+static const struct refusal too_large = {ERR_TOO_LARGE, "size",
+					 "the request body is larger than this gateway takes (listen.max_body)", NULL};
 static const struct refusal no_room = {ERR_OVERLOADED, "limit", "too many request bodies at once; try again shortly",
 				       NULL};
 
@@ -353,6 +353,7 @@ enum MHD_Result server_request(void *door, struct MHD_Connection *c, const char 
 		return on_head(p, target, method, version);
 	}
 	CHECK(p, PEER_MAGIC);
+	p->door->http->advanced |= given > 0;
 	*n = 0;
 	return given ? on_body(p, data, given) : on_end(p);
 }

@@ -80,6 +80,8 @@ struct http {
 	size_t taken_n, bodies;
 	struct timer sweep;
 	unsigned barren; /* turns in a row that MHD wanted and nothing happened in */
+	bool advanced;   /* MHD brought a head or a part of a body in this turn: its sockets are edge-triggered, so the
+			  * loop sees no event for what is left in them */
 	bool off, ending, stopping, was_ready;
 };
 

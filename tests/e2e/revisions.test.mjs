@@ -94,18 +94,6 @@ for (const revision of ['2025-03-26', '2025-06-18', '2025-11-25', MODERN]) {
 	});
 }
 
-test('2025-03-26: a batch', async () => {
-	const raw = new Raw('2025-03-26');
-	await raw.open();
-	const call = (id, query) => ({ jsonrpc: '2.0', id, method: 'tools/call',
-		params: { name: 'execute_query', arguments: { query } } });
-	const { status, messages } = await raw.post([call('a', 'SELECT 1'), { jsonrpc: '2.0', id: 7, method: 'ping' },
-		{ jsonrpc: '2.0', method: 'notifications/initialized' }, call('b', 'SELECT * FROM NOWHERE')]);
-	assert.equal(status, 200);
-	assert.deepEqual(messages.map((m) => m.id).sort(), [7, 'a', 'b']);
-	assert.deepEqual(messages.flatMap((m) => violationsOf('2025-03-26', m, m.id === 7 ? 'ping' : 'tools/call')), []);
-});
-
 // An error that answers no readable request has no id; the schemas before 2025-11-25 know no such message.
 for (const revision of ['2025-11-25', MODERN]) {
 	test(`${revision}: the refusals of the transport are valid`, async () => {
