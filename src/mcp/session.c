@@ -241,9 +241,10 @@ static void make_room(struct session_table *t, const struct principal *p, struct
 	*ended = (struct session_names){.id = ""};
 	if (o && o->count >= t->limits.max_per_principal) {
 		victim = longest_idle_of(o);
-		if (victim)
+		if (victim) {
 			memcpy(ended->id, victim->id, sizeof(victim->id));
-		memcpy(ended->handle, victim->handle, sizeof(victim->handle));
+			memcpy(ended->handle, victim->handle, sizeof(victim->handle));
+		}
 	} else if (t->ids.n >= t->limits.max) {
 		victim = longest_idle(t);
 	}

@@ -42,7 +42,7 @@ static void test_sweep_keeps_what_counts(void **state)
 
 	(void)state;
 	for (int i = 0; i < 4; i++) {
-		char name[8];
+		char name[32];
 
 		snprintf(name, sizeof name, "p%d", i);
 		p[i] = principal_of(PRINCIPAL_KEY, "", name);
@@ -65,7 +65,7 @@ static void test_sweep_keeps_what_counts(void **state)
 static void test_ceiling(void **state)
 {
 	struct account_table *t = account_table_new(3);
-	char name[16];
+	char name[32];
 
 	(void)state;
 	for (int i = 0; i < 100; i++) {
@@ -103,7 +103,7 @@ static void test_many_are_found_again(void **state)
 	(void)state;
 	for (int pass = 0; pass < 2; pass++)
 		for (int i = 0; i < N; i++) {
-			char name[16];
+			char name[32];
 			struct principal p;
 			struct account *a;
 
