@@ -1,9 +1,8 @@
-/* Whole files, read and written in one piece. */
+/* Whole files, read in one piece. */
 #include "snowgate/file.h"
 
 #include <errno.h>
 #include <fcntl.h>
-#include <stdio.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -52,43 +51,4 @@ char *file_read(const char *path, size_t max, size_t *n)
 	close(fd);
 	errno = error;
 	return text;
-}
-
-static bool fd_write(int fd, struct slice content)
-{
-	while (content.n > 0) {
-		ssize_t put = write(fd, content.data, content.n);
-
-		if (put < 0 && errno == EINTR)
-			continue;
-		if (put < 0)
-			return false;
-		content.data += put;
-		content.n -= (size_t)put;
-	}
-	return fsync(fd) == 0;
-}
-
-bool file_write(const char *path, struct slice content, unsigned mode)
-{
-	char temporary[4096];
-	int fd, error;
-	bool written;
-
-	if (snprintf(temporary, sizeof temporary, "%s.new", path) >= (int)sizeof temporary) {
-		errno = ENAMETOOLONG;
-		return false;
-	}
-	fd = open(temporary, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, mode);
-	if (fd < 0)
-		return false;
-	written = fchmod(fd, mode) == 0 && fd_write(fd, content);
-	error = errno;
-	close(fd);
-	if (written && rename(temporary, path) == 0)
-		return true;
-	error = written ? errno : error;
-	unlink(temporary);
-	errno = error;
-	return false;
 }
