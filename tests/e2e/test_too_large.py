@@ -36,7 +36,7 @@ class TooLarge(unittest.TestCase):
             finally:
                 connection.close()
             self.assertEqual(status, 413, f"try {attempt + 1}")
-            self.assertIn("larger than listen.max_body", answer["error"]["message"])
+            self.assertIn("larger than this gateway takes (listen.max_body)", answer["error"]["message"])
 
     def test_with_its_length(self):
         self.seen(lambda: BODY)
