@@ -44,13 +44,13 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
 	static struct session_keys *keys;
 	static struct session_table *t;
 	static char genuine[SESSION_ID_SIZE];
-	char ended[SESSION_ID_SIZE];
+	struct session_names ended;
 	const char *why;
 
 	if (!keys) {
 		keys = session_keys_new(NULL, &why);
 		t = session_table_new(keys, (struct session_limits){8, 8, USEC_PER_S, 1000000});
-		struct session *s = session_new(t, &somebody, REVISION_2025_11_25, NULL, ended);
+		struct session *s = session_new(t, &somebody, REVISION_2025_11_25, NULL, &ended);
 		memcpy(genuine, s->id, sizeof(genuine));
 		session_end(t, s);
 	}
