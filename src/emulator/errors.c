@@ -224,6 +224,9 @@ void translate_error(duckdb_error_type type, const char *message, const char *te
 	} else if (strstr(message, "Unsupported feature")) {
 		set_failure(f, "000002", "0A000", "%.*s.", (int)strcspn(without_prefix(message), "\n"),
 			    without_prefix(message));
+	} else if (strstr(message, "does not exist or not authorized")) {
+		set_failure(f, "002003", "42S02", "SQL compilation error:\n%.*s",
+			    (int)strcspn(without_prefix(message), "\n"), without_prefix(message));
 	} else if (!strncmp(message, "Parser Error", 12) || !strncmp(message, "Syntax Error", 12)) {
 		syntax_error(message, text, f);
 	} else if (!strncmp(message, "Catalog Error", 13)) {
