@@ -78,13 +78,13 @@ class FrontedEmulator(gateway.Emulator):
 plain_init = gateway.Gateway.__init__
 
 
-def fronted_init(self, emulator, conf=None, **how):
+def fronted_init(self, emulator, conf=None, *rest, **how):
     upstream = {}
     if isinstance(emulator, FrontedEmulator):
         upstream = {"snowflake": {"connections": {"demo": {"host": "localhost", "port": emulator.front.port,
                                                            "protocol": "https",
                                                            "ca_file": emulator.front.certificate}}}}
-    plain_init(self, emulator, gateway.merge(upstream, conf or {}), **how)
+    plain_init(self, emulator, gateway.merge(upstream, conf or {}), *rest, **how)
 
 
 gateway.Emulator = FrontedEmulator
@@ -92,6 +92,8 @@ gateway.Gateway.__init__ = fronted_init
 
 from test_session import *  # noqa: E402,F401,F403
 from test_cancel import *  # noqa: E402,F401,F403
+from test_isolation import *  # noqa: E402,F401,F403
+from test_stop import *  # noqa: E402,F401,F403
 
 
 class Http2(unittest.TestCase):
