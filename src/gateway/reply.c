@@ -106,8 +106,8 @@ static void reply_answer(struct call *c, const struct ticket *t, struct answer *
 		answer_tool(c, a);
 	else
 		answer_result(c, a);
-	if (c->retry_after)
-		answer_retry_after(a, c->retry_after);
+	if (c->retry_after || err_info(c->fault.err)->http == 503)
+		answer_retry_after(a, c->retry_after ? c->retry_after : USEC_PER_S);
 	if (*c->session_id && c->request->method != HTTP_DELETE && (c->by_header || c->era.initialize))
 		answer_header(a, "Mcp-Session-Id", "%s", c->session_id);
 }

@@ -88,9 +88,8 @@ static void names_of_roles(struct buf *b, const struct policy *p)
 		buf_addf(b, "%s%s", i ? ", " : "", p->roles.v[i]);
 }
 
-/* What stands for a placeholder in a description. */
-static void placeholder(struct buf *b, struct slice name, const struct conf *conf, const struct policy *p,
-			bool has_session)
+/* What stands for {name} in a description. */
+static void fill_in(struct buf *b, struct slice name, const struct conf *conf, const struct policy *p, bool has_session)
 {
 	if (slice_is(name, "default_rows"))
 		buf_addf(b, "%lld", (long long)conf->results_default_rows);
@@ -119,7 +118,7 @@ static json_t *filled(const char *text, const struct conf *conf, const struct po
 		text += plain;
 		if (!end)
 			break;
-		placeholder(&b, (struct slice){text + 1, (size_t)(end - text - 1)}, conf, p, has_session);
+		fill_in(&b, (struct slice){text + 1, (size_t)(end - text - 1)}, conf, p, has_session);
 		text = end + 1;
 	}
 	buf_adds(&b, text);
