@@ -1,8 +1,10 @@
 /* The program: arguments, start order, signals, stop order. */
 #include <errno.h>
 #include <getopt.h>
+#include <limits.h>
 #include <signal.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
@@ -11,10 +13,13 @@
 
 #include "snowgate/auth.h"
 #include "snowgate/conf.h"
+#include "snowgate/connect.h"
 #include "snowgate/gateway.h"
+#include "snowgate/http.h"
 #include "snowgate/log.h"
 #include "snowgate/mail.h"
 #include "snowgate/probe.h"
+#include "snowgate/stdio.h"
 
 #define LOG_RING_BYTES ((size_t)1 << 20)
 #define WATCH_NSEC     (200 * 1000 * 1000) /* how often main looks at the key file and at whether NET has ended */
@@ -23,6 +28,10 @@ static const char usage[] =
     "snowgate: a gateway that lets MCP clients use Snowflake through one endpoint\n"
     "\n"
     "  snowgate [serve] [-c FILE]                      run in the foreground\n"
+    "  snowgate stdio [-c FILE]                        serve one client over standard input and output\n"
+    "  snowgate connect CLIENT [--url URL] [--key KEY] [-c FILE]\n"
+    "                                                  print what CLIENT needs to use the gateway\n"
+    "  snowgate connect CLIENT --stdio [-c FILE]       the same for a client that starts `snowgate stdio`\n"
     "  snowgate check [-c FILE]                        validate the configuration\n"
     "  snowgate config [-c FILE] [--defaults]          print the effective or the default configuration\n"
     "  snowgate key new NAME [--group G] [--expires 90d] [-c FILE]\n"
@@ -34,8 +43,8 @@ static const char usage[] =
     "FILE: else $SNOWGATE_CONFIG, ./snowgate.yaml, /etc/snowgate/snowgate.yaml, or defaults on loopback.\n";
 
 struct options {
-	const char *file, *group, *expires;
-	bool defaults, help, version;
+	const char *file, *group, *expires, *url, *key;
+	bool defaults, help, version, stdio;
 	int words_n;
 	char *words[4];
 };
@@ -265,36 +274,128 @@ static void memory_guard(void)
 	setrlimit(RLIMIT_CORE, &none);
 }
 
+/* Runs until it is told to end, or its transport has. */
+static int run_gateway(const struct conf *conf, struct keyring *keys, struct watch *watch, transport_start_f *start)
+{
+	char why[1024] = "";
+	sigset_t signals;
+
+	memory_guard();
+	signals_block(&signals);
+	log_set_level((enum log_level)conf->log_level);
+	log_start(2, LOG_RING_BYTES);
+	if (!gateway_start(conf, keys, start, why, sizeof why)) {
+		log_event(LOG_ERROR, "not_started", log_text("reason", why));
+		log_stop();
+		return 1;
+	}
+	serve_until_drained(conf, watch, &signals);
+	gateway_stop();
+	log_event(LOG_INFO, "stopped");
+	log_stop();
+	return 0;
+}
+
 static int run_serve(const struct options *o)
 {
 	const struct conf *conf = conf_or_faults(o->file, true);
 	struct keyring *keys = NULL;
 	struct watch watch = {0};
-	char why[1024] = "";
-	sigset_t signals;
+	int status = 1;
 
 	if (!conf)
 		return 1;
-	watch.path = xstrdup(conf->auth_api_keys_file);
-	if (conf->auth_mode == AUTH_REQUIRED && !(keys = keys_first(conf, &watch))) {
+	watch.path = xstrdup(conf->auth_mode == AUTH_REQUIRED ? conf->auth_api_keys_file : "");
+	if (conf->auth_mode == AUTH_REQUIRED && !(keys = keys_first(conf, &watch)))
 		conf_free(conf);
-		return 1;
-	}
-	memory_guard();
-	signals_block(&signals);
-	log_set_level((enum log_level)conf->log_level);
-	log_start(2, LOG_RING_BYTES);
-	if (!gateway_start(conf, keys, why, sizeof why)) {
-		log_event(LOG_ERROR, "not_started", log_text("reason", why));
-		log_stop();
-		return 1;
-	}
-	serve_until_drained(conf, &watch, &signals);
-	gateway_stop();
+	else
+		status = run_gateway(conf, keys, &watch, http_start);
 	free(watch.path);
-	log_event(LOG_INFO, "stopped");
-	log_stop();
-	return 0;
+	return status;
+}
+
+static struct transport *stdio_over_own(const struct conf *conf, const struct transport_ops *ops, struct wheel *wheel,
+					char *why, size_t why_size)
+{
+	return stdio_start(conf, ops, wheel, 0, 1, why, why_size);
+}
+
+/* The client is who started us: no keys, no listener. */
+static int run_stdio(const struct options *o)
+{
+	const struct conf *conf = conf_or_faults(o->file, true);
+	struct watch watch = {.path = ""};
+
+	return conf ? run_gateway(conf, NULL, &watch, stdio_over_own) : 1;
+}
+
+/* ---- connect ---- */
+
+/* A key of the client's own, where one is needed and none was given. */
+static bool connect_key(const struct options *o, const struct conf *conf, struct buf *key)
+{
+	char why[1024] = "";
+
+	if (conf->auth_mode == AUTH_NONE)
+		return true;
+	if (o->key)
+		return buf_adds(key, o->key);
+	if (key_new(conf->auth_api_keys_file, o->words[1], NULL, NULL, key, why, sizeof why)) {
+		fprintf(stderr, "New key %s written to %s. It is shown this once.\n", o->words[1],
+			conf->auth_api_keys_file);
+		return true;
+	}
+	fprintf(stderr, "snowgate: %s\n", why);
+	return false;
+}
+
+static int connect_print(const struct options *o, const struct conf *conf)
+{
+	struct buf url = buf_with_ceiling(1024), key = buf_with_ceiling(256), text = buf_with_ceiling(1 << 16);
+	bool written = false, known = connect_write(&text, o->words[1], "", NULL);
+
+	buf_clear(&text);
+	if (!known)
+		fprintf(stderr, "snowgate: no client %s; there are: %s\n", o->words[1], connect_clients());
+	if (known && connect_key(o, conf, &key)) {
+		connect_url(&url, conf);
+		written =
+		    connect_write(&text, o->words[1], o->url ? o->url : buf_text(&url), key.n ? buf_text(&key) : NULL);
+		fputs(buf_text(&text), stdout);
+	}
+	buf_free(&url);
+	buf_free(&key);
+	buf_free(&text);
+	return written ? 0 : 1;
+}
+
+/* For a client that starts the process itself: paths must not depend on where it does. */
+static int connect_print_stdio(const struct options *o)
+{
+	char program[PATH_MAX] = "", file[PATH_MAX] = "";
+	struct buf text = buf_with_ceiling(1 << 16);
+	bool found = realpath("/proc/self/exe", program) && (!o->file || realpath(o->file, file));
+	bool written = found && connect_write_stdio(&text, o->words[1], program, o->file ? file : NULL);
+
+	if (written)
+		fputs(buf_text(&text), stdout);
+	else if (!found)
+		fprintf(stderr, "snowgate: %s: %s\n", o->file ? o->file : "/proc/self/exe", strerror(errno));
+	else
+		fprintf(stderr, "snowgate: no client %s that starts a process; there are: %s\n", o->words[1],
+			connect_clients());
+	buf_free(&text);
+	return written ? 0 : 1;
+}
+
+static int run_connect(const struct options *o)
+{
+	const struct conf *conf = conf_or_faults(o->file, false);
+	int status = conf ? connect_print(o, conf) : 1;
+
+	if (conf)
+		conf_free(conf);
+	return status;
 }
 
 /* ---- arguments ---- */
@@ -302,13 +403,11 @@ static int run_serve(const struct options *o)
 static bool options_read(struct options *o, int argc, char **argv)
 {
 	static const struct option longs[] = {
-	    {"config", required_argument, NULL, 'c'},
-	    {"group", required_argument, NULL, 'g'},
-	    {"expires", required_argument, NULL, 'e'},
-	    {"defaults", no_argument, NULL, 'd'},
-	    {"help", no_argument, NULL, 'h'},
-	    {"version", no_argument, NULL, 'v'},
-	    {NULL, 0, NULL, 0},
+	    {"config", required_argument, NULL, 'c'},  {"group", required_argument, NULL, 'g'},
+	    {"expires", required_argument, NULL, 'e'}, {"url", required_argument, NULL, 'u'},
+	    {"key", required_argument, NULL, 'k'},     {"stdio", no_argument, NULL, 's'},
+	    {"defaults", no_argument, NULL, 'd'},      {"help", no_argument, NULL, 'h'},
+	    {"version", no_argument, NULL, 'v'},       {NULL, 0, NULL, 0},
 	};
 	int c;
 
@@ -322,6 +421,15 @@ static bool options_read(struct options *o, int argc, char **argv)
 			break;
 		case 'e':
 			o->expires = optarg;
+			break;
+		case 's':
+			o->stdio = true;
+			break;
+		case 'u':
+			o->url = optarg;
+			break;
+		case 'k':
+			o->key = optarg;
 			break;
 		case 'd':
 			o->defaults = true;
@@ -357,6 +465,10 @@ int main(int argc, char **argv)
 	word = o.words_n ? o.words[0] : "serve";
 	if (strcmp(word, "serve") == 0 && o.words_n <= 1)
 		return run_serve(&o);
+	if (strcmp(word, "stdio") == 0 && o.words_n == 1)
+		return run_stdio(&o);
+	if (strcmp(word, "connect") == 0 && o.words_n == 2)
+		return o.stdio ? connect_print_stdio(&o) : run_connect(&o);
 	if (strcmp(word, "check") == 0 && o.words_n == 1)
 		return run_check(&o);
 	if (strcmp(word, "config") == 0 && o.words_n == 1)

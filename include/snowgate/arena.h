@@ -22,6 +22,7 @@ void *arena_alloc(struct arena *a, size_t size) MUST_USE;
 char *arena_strdup(struct arena *a, const char *text) MUST_USE; /* NULL in, NULL out */
 char *arena_strndup(struct arena *a, const char *text, size_t n) MUST_USE;
 char *arena_printf(struct arena *a, const char *format, ...) PRINTF_LIKE(2, 3) MUST_USE;
+size_t arena_ceiling(const struct arena *a);
 char *arena_vprintf(struct arena *a, const char *format, va_list args) PRINTF_LIKE(2, 0) MUST_USE;
 
 /* destroy(object) runs at arena_free(). False (and the object destroyed at once) when the ceiling is reached. */

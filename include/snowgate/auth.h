@@ -28,6 +28,9 @@ size_t keyring_count(const struct keyring *k); /* revoked and expired ones too *
  * known. */
 enum auth_result keyring_find(const struct keyring *k, struct slice token, int64_t now, struct principal *p) MUST_USE;
 
+/* Visits every principal that a key of this ring would be let in for at `now`, once for each such key. */
+void keyring_each(const struct keyring *k, int64_t now, void (*visit)(const struct principal *p, void *ctx), void *ctx);
+
 /* The token of an Authorization header (NULL data: absent; RFC 6750 2.1, RFC 9110 11.4): one Bearer credential, scheme
  * in any case. AUTH_MISSING: no header, or another scheme. AUTH_MALFORMED: not exactly one token68. The token is
  * borrowed. */

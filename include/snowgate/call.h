@@ -115,7 +115,17 @@ struct session_change {
 	int64_t limit, wait_seconds;
 };
 
+/* What happens to a call, for whoever listens: a progress notification, a log message, or both. */
+struct notice {
+	enum mcp_level level;
+	double progress; /* below 0: the seconds since the call began */
+	double total;    /* 0: not known */
+	bool stage;      /* a new stage of the work, which is also logged; else progress only */
+	char text[200];  /* "running, query 01b2..." */
+};
+
 struct tool;
+struct handler;
 
 struct call {
 	uint32_t magic;
@@ -125,17 +135,21 @@ struct call {
 	enum step step;
 	struct arena *arena;     /* the request's */
 	struct request *request; /* method, headers, principal, policy, configuration snapshot, body */
-	handle_t exchange;       /* NET's name for the client's end; 0 once answered */
+	bool answered;           /* `running` was told; what comes is not an answer any more */
 	handle_t ticket;         /* NET's record of this call: slot, cancel, session; what a cancel mail names */
 	usec_t born, deadline;   /* deadline: when a running statement is answered as `running`; 0: never */
 
 	/* the message */
 	struct rpc rpc;
+	struct request_meta meta; /* its log level is the session's in the legacy era */
 	struct era_verdict era;
 	enum method_id method;
 	/* the session: by handle, never by pointer, and what was read from it at bind */
 	char session_id[SESSION_ID_SIZE]; /* "" without a session */
 	bool by_header;                   /* door 1 */
+	unsigned can;                     /* enum client_can: what this call's client can be asked; 0 where the answer
+					   * cannot be a stream or the session is unknown */
+	bool listens;                     /* wants notices: a progress token or a log level was given */
 	enum revision revision;           /* that the answer speaks */
 	struct context context;           /* the session's or the principal's default */
 	uint64_t context_version;
@@ -153,8 +167,13 @@ struct call {
 	struct buf record; /* the session's record, read or to be stored */
 
 	/* the work */
-	const struct tool *tool;
-	json_t *arguments; /* object; owned by the arena */
+	const struct handler *handler; /* what plans and answers; NULL for what bind answers */
+	const struct tool *tool;       /* tools/call only */
+	json_t *arguments;             /* object; owned by the arena */
+	struct ask asks[ASKS_MAX];     /* what the plan wants to know of the client; see call_ask() */
+	size_t asks_n;
+	json_t *answers; /* object: the client's answers by key; owned by the arena; NULL: none yet */
+	bool unasked;    /* they came of themselves, not to questions about this very call: no consent */
 	struct statement plan[PLAN_MAX];
 	size_t plan_n, plan_at;
 	enum rows_format format;
@@ -179,8 +198,8 @@ struct call {
 };
 
 /* ---- the road ---- */
-struct call *call_new(handle_t exchange, struct request *rq); /* takes rq; step parse */
-void call_free(struct call *c);                               /* and its request, arena and all */
+struct call *call_new(struct request *rq); /* takes rq; step parse */
+void call_free(struct call *c);            /* and its request, arena and all */
 /* Runs the call until it waits, ends or belongs to another thread (then it is posted there). The caller has given it
  * away: it must not touch the call afterwards. */
 void call_run(struct call *c);
@@ -190,6 +209,12 @@ const char *step_name(enum step s);
 enum thread step_thread(enum step s);
 /* Ends the work with a protocol error, or a tool error: sets the outcome and goes on at shape's or reply's door. */
 enum verdict call_fail(struct call *c, enum err err, const char *format, ...) PRINTF_LIKE(3, 4);
+/* Asks the client: `params` is taken. False (nothing asked): ASKS_MAX are, or no memory. In the legacy era the question
+ * goes out on the call's stream, in the modern one the call ends as input_required and comes back as another request;
+ * either way the plan is made again, and call_answer() then has what the client sent. Only what c->can allows. */
+bool call_ask(struct call *c, const char *key, const char *method, json_t *params) MUST_USE;
+/* The client's result under this key as it came (its shape is not checked); NULL: not answered. */
+json_t *call_answer(const struct call *c, const char *key);
 /* The statement at hand; NULL when the plan has none. */
 static inline struct statement *call_statement(struct call *c)
 {

@@ -46,6 +46,7 @@ struct limits {
 	int64_t running;          /* statements of one principal at one time; default 4 */
 	int64_t queued;           /* its calls waiting for a slot; default 16 */
 	usec_t queue_wait;        /* longest wait for a slot; default 30s */
+	int64_t streams;          /* its open event streams; default 64 */
 };
 
 /* Statement classes a policy may allow; bits. Names in the file: read metadata dml ddl dcl. */
@@ -59,6 +60,11 @@ enum statement_class {
 
 enum toolset { TOOLSET_CORE = 1 << 0, TOOLSET_CLASSIC = 1 << 1 };
 
+/* Is the person behind the client asked before a destructive statement (DELETE, UPDATE, MERGE, TRUNCATE, DROP, CREATE
+ * OR REPLACE, ALTER ... DROP, REVOKE)? ask: where the client can be asked, else it runs; require: else it is refused.
+ */
+enum policy_confirm { CONFIRM_ASK, CONFIRM_REQUIRE, CONFIRM_NEVER };
+
 /* What a principal may do. The first policy that matches counts; none matches: refused. */
 struct policy {
 	const char *name;                    /* "policy 1" where not named */
@@ -68,6 +74,7 @@ struct policy {
 	const char *warehouse;               /* fixed: the argument disappears from the schema; NULL: free */
 	struct texts databases;              /* allowed databases; empty: all. One: it is fixed */
 	unsigned statements;                 /* enum statement_class bits; default read, metadata */
+	enum policy_confirm confirm;         /* of destructive statements; default ask */
 	unsigned toolsets;                   /* listed; enum toolset bits; default core */
 	const struct limits *limits;
 };

@@ -21,6 +21,14 @@ struct sha256 crypt_derive(const void *secret, size_t n, const char *purpose);
 bool crypt_equal(const void *a, const void *b, size_t n); /* constant time */
 void crypt_wipe(void *data, size_t n);
 
+/* AES-256-GCM (NIST SP 800-38D) under a random 96-bit nonce: appends nonce || ciphertext || 16-byte tag, which is
+ * CRYPT_SEAL_EXTRA bytes more than the secret. `bound` is not in it, but has to be the same to open it. One key seals
+ * at most 2^32 secrets (8.3 there). False where the buffer is full. */
+#define CRYPT_SEAL_EXTRA 28
+bool crypt_seal(struct buf *b, const uint8_t key[SHA256_BYTES], struct slice bound, struct slice secret);
+/* Appends the secret. False, and nothing appended, where a byte of anything was changed. */
+bool crypt_open(struct buf *b, const uint8_t key[SHA256_BYTES], struct slice bound, struct slice sealed) MUST_USE;
+
 /* Encodings. Decoders are strict (RFC 4648: alphabet, padding, zero trailing bits) and return false otherwise. */
 bool base64_encode(struct buf *b, const void *data, size_t n); /* padded, standard alphabet */
 bool base64_decode(struct buf *b, struct slice text) MUST_USE;

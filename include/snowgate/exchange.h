@@ -20,8 +20,10 @@ struct request {
 	const struct conf *conf; /* the snapshot this request is served under */
 	enum http_method method;
 	const char *authorization, *content_type, *accept, *origin, *user_agent;
-	const char *traceparent, *tracestate;
+	const char *traceparent, *tracestate, *baggage;
 	struct mcp_headers mcp;
+	bool local;    /* the other end is the user who started this process */
+	bool page;     /* a browser asks for the page at the endpoint: nobody is authenticated */
 	bool proxied;  /* X-Forwarded-*, Forwarded or Via was there */
 	char peer[64]; /* address of the other end */
 	char id[20];   /* X-Request-Id of the answer: "r" and 16 hex digits */
@@ -31,6 +33,8 @@ struct request {
 	struct buf body; /* attached to the arena; ceiling listen.max_body */
 };
 struct request *request_new(const struct conf *conf, size_t arena_ceiling); /* a fresh id; born now */
+/* The same request with another body and an id of its own, sharing nothing with the first but the snapshot. */
+struct request *request_copy(const struct request *rq, struct slice body);
 void request_free(struct request *rq);
 
 /* What goes back. Header names and values are copied. */

@@ -8,10 +8,16 @@
 
 #include "snowgate/auth.h"
 #include "snowgate/conf.h"
+#include "snowgate/transport.h"
+#include "snowgate/wheel.h"
 
-/* Starts everything below main: store, Snowflake, listeners, the NET thread. Takes `conf` and `keys` (NULL where
+/* What carries the messages: http_start, or stdio over two descriptors. */
+typedef struct transport *transport_start_f(const struct conf *conf, const struct transport_ops *ops,
+					    struct wheel *wheel, char *why, size_t why_size);
+
+/* Starts everything below main: store, Snowflake, transport, the NET thread. Takes `conf` and `keys` (NULL where
  * auth.mode is none). False with *why, and nothing left running. */
-bool gateway_start(const struct conf *conf, struct keyring *keys, char *why, size_t why_size);
+bool gateway_start(const struct conf *conf, struct keyring *keys, transport_start_f *start, char *why, size_t why_size);
 
 /* A new snapshot, new keys, for requests from now on. Both are taken. */
 void gateway_reload(const struct conf *conf);

@@ -31,6 +31,9 @@ enum json_verdict json_parse_trusted(struct slice text, json_t **out) MUST_USE;
 /* Appends the compact text of `value`; false when the buffer's ceiling is reached. Members keep their order; reals are
  * written with the fewest digits (15 to 17) that read back as the same number. */
 bool json_write(struct buf *b, const json_t *value);
+/* As json_write(), but one text per value: members sorted by the bytes of their keys, and a real that is a whole number
+ * of 64 bits written as that integer. What digests are made over; not for wires. */
+bool json_write_canonical(struct buf *b, const json_t *value);
 /* Appends `text` as a JSON string, quotes included; bytes that are not UTF-8 become U+FFFD. */
 bool json_write_string(struct buf *b, const char *text, size_t n);
 

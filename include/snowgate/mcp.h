@@ -37,6 +37,7 @@ struct mcp_headers {
 	const char *protocol_version, *session_id, *method, *name, *last_event_id;
 	size_t params_n;
 	struct mcp_param *params;
+	bool none; /* the transport has no headers (stdio): nothing to compare the body with */
 };
 
 /* ---- envelope [3, 4.6, 5.2] ---- */
@@ -58,7 +59,8 @@ struct mcp_fault {
 
 /* Reads one body. ERR_OK; or ERR_PARSE, ERR_INVALID_REQUEST, ERR_NOMEM with *fault filled (rpc->id is set where it was
  * readable). A batch is refused as a whole where it is empty, too long, holds something that is no object, an
- * initialize, or a modern claim; its elements are read one by one with rpc_batch_split() and rpc_read(). */
+ * initialize, or a modern claim, or mixes responses with other messages (2025-03-26, transports, "Sending Messages");
+ * its elements are read one by one with rpc_batch_split() and rpc_read(). */
 int rpc_read(struct arena *a, struct slice body, struct rpc *rpc, struct mcp_fault *fault) MUST_USE;
 #define RPC_BATCH_MAX 100
 /* The texts of a batch's elements, borrowed from `body`, which rpc_read() has found to be RPC_BATCH. Fills up to `max`,
@@ -81,8 +83,8 @@ struct era_verdict {
  * base64 form of [5.4]; `name` compared for tools/call, prompts/get: params.name; resources/read: params.uri). For
  * legacy requests: MCP-Protocol-Version unsupported -> ERR_VERSION with {supported,requested}. A batch is legacy:
  * ERR_INVALID_REQUEST where the header names a revision that has none; without a header the caller checks the
- * session's. A modern notification needs no headers, but those that are there must agree with the body. ERR_OK, or the
- * error with *fault filled. */
+ * session's. A modern notification needs no headers, but those that are there must agree with the body; with h->none
+ * only the body is looked at. ERR_OK, or the error with *fault filled. */
 int era_classify(struct arena *a, const struct rpc *rpc, const struct mcp_headers *h, struct era_verdict *v,
 		 struct mcp_fault *fault) MUST_USE;
 
@@ -99,31 +101,61 @@ enum method_id {
 	MCP_DISCOVER,
 	MCP_TOOLS_LIST,
 	MCP_TOOLS_CALL,
+	MCP_RESOURCES_LIST,
+	MCP_TEMPLATES_LIST,
+	MCP_RESOURCES_READ,
+	MCP_SUBSCRIBE,
+	MCP_UNSUBSCRIBE,
+	MCP_PROMPTS_LIST,
+	MCP_PROMPTS_GET,
+	MCP_COMPLETE,
+	MCP_SET_LEVEL,
+	MCP_LISTEN,
 	MCP_CANCELLED,
 	MCP_OTHER_NOTIFICATION,
 	MCP_UNKNOWN
 };
-/* Per era: ping and initialize are unknown in the modern one, server/discover in the legacy one. */
+/* Per era: initialize, ping, logging/setLevel and resources/(un)subscribe are unknown in the modern one,
+ * server/discover and subscriptions/listen in the legacy one. notifications/cancelled is told in both: over HTTP the
+ * modern era ignores it, on stdio it is how a client cancels. */
 enum method_id mcp_method(enum era era, enum rpc_kind kind, const char *method);
 
 /* ---- initialize [4.1] ---- */
+/* What a client can be asked; bits. */
+enum client_can { CLIENT_FORM = 1 << 0, CLIENT_URL = 1 << 1, CLIENT_SAMPLING = 1 << 2, CLIENT_ROOTS = 1 << 3 };
+/* Of a ClientCapabilities object (NULL: none). elicitation:{} means form only, elicitation:{"url":{}} URL only. */
+unsigned client_can(const json_t *capabilities);
+
 struct client_info {
 	const char *name, *version;
 	enum revision asked, revision;
-	json_t *capabilities;
+	unsigned can; /* enum client_can; without what the revision does not know (elicitation before 2025-06-18, URLs
+		       * before 2025-11-25) */
 };
 /* Reads initialize's params: protocolVersion, capabilities and clientInfo must be there and of the right type
  * (ERR_INVALID_PARAMS). revision: the asked one where legacy and known, else the latest legacy. */
 int initialize_read(struct arena *a, const struct rpc *rpc, struct client_info *info, struct mcp_fault *fault) MUST_USE;
-/* Result texts, complete JSON objects. `instructions` may be NULL. */
+/* Result texts, complete JSON objects. `instructions` may be NULL. Capabilities are what the methods above are: tools,
+ * prompts and resources with listChanged, resources.subscribe, completions (since 2025-03-26), logging. */
 bool initialize_write(struct buf *b, enum revision revision, const char *instructions);
 bool discover_write(struct buf *b, const char *instructions, int64_t ttl_ms);
 
 /* ---- results of both eras ---- */
-/* A tools/list page: `tools` a JSON array. Modern: resultType, ttlMs, cacheScope private, _meta.serverInfo.
- * Legacy: members that the revision does not know are left out of each tool (title, outputSchema before 2025-06-18,
- * icons and execution before 2025-11-25, annotations before 2025-03-26). */
-bool tools_list_write(struct buf *b, enum revision revision, const json_t *tools, int64_t ttl_ms);
+/* One page of tools/list, prompts/list, resources/list or resources/templates/list: `items` a JSON array, `next` the
+ * nextCursor or NULL. Modern: resultType, ttlMs, cacheScope private, _meta.serverInfo. Legacy: members that the
+ * revision does not know are left out of each item (title, outputSchema, _meta before 2025-06-18, icons and execution
+ * before 2025-11-25, annotations of tools before 2025-03-26), also the title of a prompt's argument and lastModified in
+ * the annotations of a resource (before 2025-06-18). */
+bool list_write(struct buf *b, enum revision revision, enum method_id list, const json_t *items, const char *next,
+		int64_t ttl_ms);
+/* A resources/read result: `contents` an array that is not empty; _meta in it is left out before 2025-06-18. Modern
+ * with ttlMs and cacheScope private. */
+bool read_result_write(struct buf *b, enum revision revision, const json_t *contents, int64_t ttl_ms);
+/* A prompts/get result; `description` may be NULL. */
+bool prompt_result_write(struct buf *b, enum revision revision, const char *description, const json_t *messages);
+/* A completion/complete result: the first 100 values (hasMore where there are others); `total` -1 where it is not
+ * known. */
+bool completion_write(struct buf *b, enum revision revision, const json_t *values, int64_t total, bool more);
 /* A tools/call result. `text` is one text block; `structured` JSON text of an object, or empty for none; `meta` may be
  * NULL. structuredContent is left out before 2025-06-18. Modern adds resultType and _meta.serverInfo. */
 struct tool_result {
@@ -136,15 +168,98 @@ bool tool_result_write(struct buf *b, enum revision revision, const struct tool_
 /* An empty result: {} legacy; resultType and serverInfo modern. */
 bool empty_result_write(struct buf *b, enum revision revision);
 
+/* ---- messages that the server sends of itself ---- */
+/* Whole JSON-RPC notifications and requests as JSON text. `subscription`: the raw id of the subscriptions/listen
+ * request that a modern notification belongs to, put into params._meta; data NULL in the legacy era and on a call's own
+ * stream. */
+enum mcp_level { /* RFC 5424, in ascending severity */
+		 LEVEL_DEBUG,
+		 LEVEL_INFO,
+		 LEVEL_NOTICE,
+		 LEVEL_WARNING,
+		 LEVEL_ERROR,
+		 LEVEL_CRITICAL,
+		 LEVEL_ALERT,
+		 LEVEL_EMERGENCY
+};
+int mcp_level_parse(const char *name); /* -1 where it is none */
+
+enum change { CHANGE_TOOLS, CHANGE_PROMPTS, CHANGE_RESOURCES, CHANGES_N };
+
+/* notifications/progress: `token` is raw JSON. total 0: not known. message (NULL: none) since 2025-03-26. */
+bool progress_write(struct buf *b, enum revision revision, struct slice token, double progress, double total,
+		    const char *message);
+/* notifications/message: `data` is JSON text, logger "snowgate". Not for a client that did not ask for this level. */
+bool log_write(struct buf *b, enum mcp_level level, struct slice data);
+bool list_changed_write(struct buf *b, enum change change, struct slice subscription);
+bool resource_updated_write(struct buf *b, const char *uri, struct slice subscription);
+/* A request of ours: `id` is made a JSON string. params may be NULL. */
+bool request_write(struct buf *b, const char *id, const char *method, const json_t *params);
+/* An event of a stream as SSE (WHATWG HTML 9.2): id, retry and data lines as far as they are there. */
+struct sse_event {
+	struct slice id;   /* data NULL: none */
+	int64_t retry_ms;  /* 0: none */
+	struct slice data; /* JSON; empty: an empty data line, and no event line */
+};
+/* Line feeds in the data come back as they were, a carriage return as a blank: in JSON both can only be white space
+ * between tokens. An id that holds CR, LF or NUL would be another line, and is left out. */
+bool sse_write(struct buf *b, const struct sse_event *event);
+#define SSE_COMMENT ": keep-alive\n\n"
+
+/* ---- what a request says of itself in params._meta [5.1] ---- */
+#define PROGRESS_TOKEN_MAX 1024 /* bytes of raw JSON: it is repeated in every notification */
+#define TRACE_MAX          512  /* bytes of tracestate and of baggage */
+struct request_meta {
+	struct slice progress_token; /* raw JSON, borrowed from the body; data NULL: none */
+	int log_level;               /* enum mcp_level; -1: wants no log messages, or a legacy request */
+	const char *traceparent, *tracestate, *baggage; /* borrowed from the message; NULL: none that is usable */
+	unsigned can; /* enum client_can of this request; 0 for a legacy one, whose session knows */
+};
+/* Reads it from a request of either era (modern: with a claim); `body` is the text that `rpc` was read from. Step 9 of
+ * the ladder: ERR_INVALID_PARAMS for a progressToken that is neither string nor integer or is too long, and for a
+ * logLevel that is none. The trace keys never fail a request: a traceparent that is not W3C Trace Context (version 00,
+ * or a later one that begins like it) is ignored and tracestate with it; tracestate and baggage are taken where they
+ * are 1 to TRACE_MAX bytes of printable ASCII. */
+int request_meta_read(struct arena *a, const struct rpc *rpc, struct slice body, struct request_meta *m,
+		      struct mcp_fault *f) MUST_USE;
+
+/* ---- subscriptions/listen [5.9] ---- */
+#define LISTEN_URIS_MAX 64
+#define LISTEN_URI_MAX  2048 /* bytes of each */
+struct listen {
+	bool changes[CHANGES_N];
+	size_t uris_n;
+	const char *uris[LISTEN_URIS_MAX]; /* borrowed from the message */
+};
+/* Reads params.notifications, dropping what is not known here and URIs named twice. ERR_OK, or ERR_INVALID_PARAMS with
+ * *fault filled: it is absent, a member is of the wrong type, a URI is empty or too long, or there are too many. */
+int listen_read(struct arena *a, const struct rpc *rpc, struct listen *l, struct mcp_fault *fault) MUST_USE;
+/* The notification that comes first: what will be sent, which is what was read. */
+bool acknowledged_write(struct buf *b, const struct listen *l, struct slice subscription);
+/* The result object that ends a subscription: resultType and _meta with subscriptionId and serverInfo. */
+bool listen_result_write(struct buf *b, struct slice subscription);
+
+/* ---- input_required [5.10] ---- */
+/* One question to the client. */
+struct ask {
+	const char *key;    /* names the answer */
+	const char *method; /* elicitation/create, sampling/createMessage, roots/list */
+	json_t *params;     /* owned by the arena; NULL for none */
+};
+#define ASKS_MAX 4
+/* The result object of a tools/call, prompts/get or resources/read that needs to know more. `state`: requestState, NULL
+ * for none; at least one of the two must be there. Of the modern era only. */
+bool input_required_write(struct buf *b, const struct ask *asks, size_t n, const char *state);
+
 /* ---- argument check: JSON Schema 2020-12, the keywords tools use ---- */
 /* type (also lists), enum, const, properties, required, additionalProperties, items, minItems, maxItems, minimum,
  * maximum, exclusiveMinimum/Maximum, minLength, maxLength (in characters), pattern is not supported and refused at load
  * by schema_usable(). `why` names the argument and says what is wanted ("limit: must be an integer from 1 to 10000, not
  * \"ten\""). */
 bool schema_check(struct arena *a, const json_t *schema, const json_t *value, const char **why) MUST_USE;
-/* Is this inputSchema of type object and made of keywords that are checked here, or that are mere annotations? Headers
- * asked for by x-mcp-header must be usable too [5.4]. False: *keyword is the culprit, borrowed from the schema or
- * static. */
+/* Is this inputSchema of type object and made of keywords that are checked here, or that are mere annotations? $schema,
+ * where it is there, must name 2020-12, and headers asked for by x-mcp-header must be usable too [5.4]. False: *keyword
+ * is the culprit, borrowed from the schema or static. */
 bool schema_usable(const json_t *schema, const char **keyword);
 /* The value of what passed as "integer", which 100 and 100.0 both are. False, *out untouched, for anything else and
  * beyond 64 bits. */

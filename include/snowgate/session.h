@@ -18,6 +18,7 @@
 #include "snowgate/crypt.h"
 #include "snowgate/mcp.h"
 #include "snowgate/principal.h"
+#include "snowgate/stream.h"
 
 #define SESSION_ID_SIZE     129 /* with its NUL */
 #define SESSION_HANDLE_SIZE 13  /* 12 characters [a-z2-7] and a NUL */
@@ -41,6 +42,7 @@ struct session_link {
 	struct session_link *prev, *next;
 };
 struct session_owner;
+struct listener;
 
 struct session {
 	uint32_t magic;
@@ -49,6 +51,8 @@ struct session {
 	struct principal principal;
 	enum revision revision;             /* legacy: negotiated; modern: 2026-07-28 */
 	char *client_name, *client_version; /* may be NULL; what the client says of itself */
+	unsigned can;                       /* enum client_can; what its client said in initialize */
+	int log_level;                      /* enum mcp_level; -1: wants no log messages */
 	struct context context;
 	uint64_t version; /* of the context; each change adds one */
 	struct {
@@ -60,8 +64,19 @@ struct session {
 	} counters;
 	int64_t created, last_seen; /* wall seconds */
 	usec_t used;                /* monotonic; order in the table */
-	uint32_t open_calls;
-	bool ended; /* deleted while calls were open: freed with the last */
+	struct stream_set streams;  /* in memory only */
+	struct {
+		size_t n;
+		struct watched {
+			char *uri;
+			uint64_t since; /* updates up to this number are none of its business */
+		} * v;
+	} watched;           /* URIs of resources/subscribe, at most SESSION_WATCHED_MAX */
+	uint32_t open_calls; /* and open streams */
+	bool ended;          /* deleted while calls were open: freed with the last */
+	/* the gateway's own: its standalone streams, newest first, and the generations that they were told last */
+	struct listener *listeners;
+	uint64_t told[CHANGES_N + 1];
 	/* the table's own */
 	struct hash_node by_id, by_handle;
 	struct session_link idle,
@@ -82,7 +97,9 @@ struct session_names {
 };
 
 struct session_table;
-struct session_table *session_table_new(const struct session_keys *keys, struct session_limits limits);
+/* `pool` is that of the sessions' streams; borrowed. */
+struct session_table *session_table_new(const struct session_keys *keys, struct session_limits limits,
+					struct stream_pool *pool);
 void session_table_free(struct session_table *t);
 /* New limits; where there are more sessions now than allowed, the longest idle ones leave memory. */
 void session_table_limits(struct session_table *t, struct session_limits limits);
@@ -100,6 +117,14 @@ bool session_has_room(const struct session_table *t, const struct principal *p);
 #define SESSION_CLIENT_MAX 64
 void session_set_client(struct session *s, const char *name, const char *version);
 
+/* Subscribes to a resource; true where it was or is now. False: SESSION_WATCHED_MAX are, or the URI is longer than
+ * SESSION_URI_MAX bytes. */
+#define SESSION_WATCHED_MAX 64
+#define SESSION_URI_MAX     2048
+bool session_watch(struct session *s, const char *uri, uint64_t since) MUST_USE;
+void session_unwatch(struct session *s, const char *uri); /* also one that was not watched */
+bool session_watches(const struct session *s, const char *uri);
+
 /* Is this id one that we signed for this principal, and not older than absolute_ttl? No table look-up. */
 bool session_id_valid(const struct session_table *t, const char *id, const struct principal *p);
 /* The live session, or NULL. Checks the principal. Finding it makes it the newest used. */
@@ -115,8 +140,9 @@ void session_call_closed(struct session_table *t, struct session *s);
 /* Takes idle sessions out of memory; returns how many. Busy ones stay. */
 size_t session_expire(struct session_table *t, usec_t now);
 
-/* The record for the store: JSON with format and minimum-reader numbers. Members that this program does not know
- * survive restoring and rewriting. */
+/* The record for the store, with capabilities, log level and watched URIs (a record without them: 0, -1, none), without
+ * streams: JSON with format and minimum-reader numbers. Members that this program does not know survive restoring and
+ * rewriting. */
 bool session_record(struct buf *b, const struct session *s);
 /* Brings a session back from its record, after checking its id's signature against `p` again. Where the session is live
  * already it is that one, updated where the record's version is newer. NULL where the record is unreadable, expired or

@@ -48,6 +48,8 @@ struct snowflake_ops {
 	/* The answer of a call whose statement goes on: the exchange gets `answer` now, the call stays here. Posts to
 	 * NET. */
 	void (*answer_early)(struct call *c);
+	/* What happens to a call whose client listens; copied, posted to NET. Not asked where c->listens is false. */
+	void (*notice)(struct call *c, const struct notice *notice);
 };
 
 /* Starts the SNOWFLAKE thread with curl as its wire. False with *why. */

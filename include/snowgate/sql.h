@@ -56,6 +56,7 @@ struct sql_parameter {
 struct guard_verdict {
 	bool allowed;
 	unsigned class;         /* enum statement_class; 0 where it has none */
+	bool destructive;       /* allowed, and what was there may be gone afterwards: tbl/guard.def, DESTROYS */
 	enum sql_effect effect; /* USE and ALTER SESSION SET/UNSET: for the session, not for Snowflake as sent */
 	enum sql_use use;
 	const char *use_database, *use_name; /* as Snowflake stores them; use_database only for USE SCHEMA db.schema */
@@ -94,6 +95,9 @@ struct sql_name {
 /* Parses `db.schema.object`, each part plain or quoted; at most `max` parts. ERR_INVALID_PARAMS with *why (static or in
  * `a`) where it is none; 255 characters a part. */
 int sql_name_parse(struct arena *a, struct slice text, size_t max, struct sql_name *name, const char **why) MUST_USE;
+/* The table or view that a DML or DDL statement changes, as it is named there: the name behind INTO, UPDATE, FROM,
+ * TABLE, VIEW or TRUNCATE, whichever comes first. False where there is none, as in DROP SCHEMA. */
+bool sql_target(struct arena *a, struct slice sql, struct sql_name *name);
 /* Appends the part in quotes, quotes doubled: always safe to splice. */
 bool sql_quote_ident(struct buf *b, const char *part);
 bool sql_quote_name(struct buf *b, const struct sql_name *name);

@@ -7,26 +7,40 @@
 #define SNOWGATE_TOOLS_H
 
 #include "snowgate/call.h"
+#include "snowgate/seal.h"
 
 /* What may be missing from a tool's arguments: `session`, and what the policy fixes. Four bits. */
 #define TOOL_CUTS 16
+
+/* Work that a method or a tool asks for. No I/O in any of it. */
+struct handler {
+	/* Fills c->plan. For a tool from c->arguments (checked against the schema before), for other methods from
+	 * c->rpc.params. ERR_OK; or an error, with c->answer filled as a tool error that says the next step (tools), or
+	 * c->fault (other methods). NET or WORKER; NET only where plan_on_net. A plan of no statement goes straight to
+	 * answer(), on NET. A plan that needs to know something of the client calls call_ask() and returns ERR_OK: it
+	 * is made anew when the answers are there (call_answer()). */
+	int (*plan)(struct call *c);
+	/* Where c->change is wanted: reads the outcome into it, or refuses with a tool error. SNOWFLAKE or WORKER. */
+	void (*confirm)(struct call *c);
+	/* From the plan's outcome: c->answer (tools), or c->result or c->fault (other methods; a tool that writes
+	 * c->result has written the whole result). SNOWFLAKE or WORKER; NET, in settle, where answer_on_net, where
+	 * there was no statement, or where the call changed its session. */
+	void (*answer)(struct call *c);
+	bool plan_on_net;   /* uses what NET owns (the cache of names) */
+	bool answer_on_net; /* needs what only NET knows: the session's handle, the allowance, the cache of names */
+};
 
 struct tool {
 	const char *name;
 	unsigned toolsets;          /* enum toolset bits */
 	json_t *definition;         /* as in tools/list, before the policy's cuts */
 	json_t *schemas[TOOL_CUTS]; /* its inputSchema after each set of cuts, without descriptions */
-	/* Fills c->plan from c->arguments (checked against the schema before). ERR_OK; or an error with c->answer
-	 * filled as a tool error that says the next step. No I/O: NET or WORKER. A plan of no statement goes straight
-	 * to answer(). */
-	int (*plan)(struct call *c);
-	/* Where c->change is wanted: reads the outcome into it, or refuses with a tool error. SNOWFLAKE or WORKER. */
-	void (*confirm)(struct call *c);
-	/* Fills c->answer from the plan's outcome. SNOWFLAKE or WORKER; NET, in settle, where on_net or the call
-	 * changed its session. */
-	void (*answer)(struct call *c);
-	bool on_net; /* needs what only NET knows: the session's handle, the allowance */
+	struct handler handler;
 };
+
+/* Of tools/list, resources/list, resources/templates/list, resources/read, prompts/list, prompts/get and
+ * completion/complete; NULL for any other method. */
+const struct handler *method_handler(enum method_id method);
 
 /* Reads the built-in definitions; aborts on a broken one (a test covers that). */
 void tools_load(void);
@@ -43,6 +57,16 @@ const json_t *tool_schema(const struct policy *policy, const struct tool *tool, 
  * 1.5 KiB. */
 bool tools_instructions(struct buf *b, const struct conf *conf, const struct policy *policy);
 
+/* ---- resources [6]: snowflake://{database}/{schema}/{object} and snowflake://result/{handle} ---- */
+/* A segment is a stored name, percent-encoded. A plain name is folded to upper case, as in SQL; one in double quotes
+ * (%22) is not. */
+/* May this URI be subscribed to under this policy? False: *why is static text. */
+bool resource_uri_valid(struct arena *a, const struct policy *policy, const char *uri, const char **why);
+/* Appends the URI of an object; false (nothing appended) where the name has not three parts. Each name has one URI: the
+ * one that resources/list gives. */
+bool resource_uri_of(struct buf *b, const struct sql_name *name);
+bool resource_uri_of_result(struct buf *b, const char *handle_text);
+
 /* ---- statement handles as clients see them: <query id>.<tag> ---- */
 /* tag: 128-bit HMAC over query id, connection, role and principal, base32. key: 32 bytes, from session_keys_derive().
  */
@@ -51,8 +75,12 @@ bool handle_seal(struct buf *b, const uint8_t key[SHA256_BYTES], const char *que
 /* The query id where the tag is right for one of the keys, else false. */
 bool handle_open(const struct sha256 *keys, size_t keys_n, struct slice text, const char *connection, const char *role,
 		 const struct principal *p, char query_id[64]) MUST_USE;
-/* The keys in force; set once at start. */
-void tools_set_keys(const struct sha256 *keys, size_t n);
+/* Does `uri` name the same resource as `canonical`, which one of the two above made, however it is spelt? */
+bool resource_uri_names(struct arena *a, const char *uri, const char *canonical);
+/* The handle of a statement as this caller may use it; "" where there is none yet. */
+const char *statement_handle_text(struct call *c, const struct statement *s);
+/* The keys in force, for handles and for cursors; set once at start. */
+void tools_set_keys(const struct sha256 *keys, size_t n, const struct seal_keys *cursors);
 
 /* A tool error as text and _meta["snowgate/error"] in c->answer. */
 void tool_error(struct call *c, enum err err, const char *code, const char *sqlstate, const char *format, ...)

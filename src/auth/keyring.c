@@ -288,6 +288,15 @@ static bool is_well_formed(struct slice token)
 	return memcmp(check, token.data + KEY_CHECK_AT, KEY_CHECK_LENGTH) == 0;
 }
 
+static struct principal principal_of(const struct key *key)
+{
+	struct principal p = {.kind = PRINCIPAL_KEY};
+
+	memcpy(p.subject, key->name, sizeof(key->name));
+	memcpy(p.group, key->group, sizeof(key->group));
+	return p;
+}
+
 enum auth_result keyring_find(const struct keyring *k, struct slice token, int64_t now, struct principal *p)
 {
 	static const struct key nobody;
@@ -304,8 +313,16 @@ enum auth_result keyring_find(const struct keyring *k, struct slice token, int64
 		return AUTH_REVOKED;
 	if (now >= key->expires)
 		return AUTH_EXPIRED;
-	*p = (struct principal){.kind = PRINCIPAL_KEY};
-	memcpy(p->subject, key->name, sizeof(key->name));
-	memcpy(p->group, key->group, sizeof(key->group));
+	*p = principal_of(key);
 	return AUTH_OK;
+}
+
+void keyring_each(const struct keyring *k, int64_t now, void (*visit)(const struct principal *p, void *ctx), void *ctx)
+{
+	for (size_t i = 0; i < keyring_count(k); i++) {
+		struct principal p = principal_of(&k->keys[i]);
+
+		if (k->keys[i].revoked == KEY_NO_TIME && now < k->keys[i].expires)
+			visit(&p, ctx);
+	}
 }

@@ -182,3 +182,8 @@ size_t arena_used(const struct arena *a)
 	CHECK(a, ARENA_MAGIC);
 	return a->used;
 }
+
+size_t arena_ceiling(const struct arena *a)
+{
+	return a->ceiling;
+}

@@ -31,17 +31,17 @@ static void call_deliver(struct mail *m)
 	call_run(container_of(m, struct call, mail));
 }
 
-struct call *call_new(handle_t exchange, struct request *rq)
+struct call *call_new(struct request *rq)
 {
 	struct call *c = xalloc(sizeof *c);
 
 	c->magic = CALL_MAGIC;
 	c->mail.deliver = call_deliver;
-	c->exchange = exchange;
 	c->request = rq;
 	c->arena = rq->arena;
 	c->born = rq->born;
 	c->step = rq->body.n > CALL_LARGE ? STEP_parse_large : STEP_parse;
+	c->meta.log_level = -1;
 	c->preferred_limit = c->preferred_wait = -1;
 	c->change.limit = c->change.wait_seconds = -1;
 	c->record = buf_with_ceiling(1 << 20);
@@ -99,4 +99,17 @@ enum verdict call_fail(struct call *c, enum err err, const char *format, ...)
 	if (!c->fault.message)
 		c->fault.message = err_info(err)->text;
 	return call_goto(c, STEP_reply);
+}
+
+bool call_ask(struct call *c, const char *key, const char *method, json_t *params)
+{
+	if (c->asks_n == ASKS_MAX || (params && !arena_attach(c->arena, params, json_release)))
+		return false;
+	c->asks[c->asks_n++] = (struct ask){key, method, params};
+	return true;
+}
+
+json_t *call_answer(const struct call *c, const char *key)
+{
+	return json_object_get(c->answers, key);
 }

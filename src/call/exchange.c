@@ -45,6 +45,34 @@ struct request *request_new(const struct conf *conf, size_t arena_ceiling)
 	return rq;
 }
 
+/* Heads are at most a few KiB, and a request's arena holds megabytes: none of this can fail. */
+static void headers_copy(struct arena *a, const struct request *from, struct request *to)
+{
+	const struct mcp_headers *h = &from->mcp;
+
+	to->accept = arena_strdup(a, from->accept);
+	to->user_agent = arena_strdup(a, from->user_agent);
+	to->traceparent = arena_strdup(a, from->traceparent);
+	to->tracestate = arena_strdup(a, from->tracestate);
+	to->baggage = arena_strdup(a, from->baggage);
+	to->mcp = (struct mcp_headers){.protocol_version = arena_strdup(a, h->protocol_version),
+				       .session_id = arena_strdup(a, h->session_id),
+				       .none = h->none};
+}
+
+struct request *request_copy(const struct request *rq, struct slice body)
+{
+	struct request *copy = request_new(rq->conf, arena_ceiling(rq->arena));
+
+	headers_copy(copy->arena, rq, copy);
+	copy->method = rq->method;
+	copy->principal = rq->principal;
+	copy->policy = rq->policy;
+	memcpy(copy->peer, rq->peer, sizeof(copy->peer));
+	buf_add(&copy->body, body.data, body.n);
+	return copy;
+}
+
 void request_free(struct request *rq)
 {
 	if (rq)

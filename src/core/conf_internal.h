@@ -124,12 +124,13 @@ struct setting {
 	const char *def, *min, *max; /* as the table spells them, quotes included */
 	unsigned flags;
 	const char *doc;
-	size_t offset; /* of the member in struct conf (or struct limits) */
+	size_t offset; /* of the member in struct conf (struct limits, struct policy) */
 };
 extern const struct setting settings[];
 extern const size_t settings_n;
 extern const struct setting limit_settings[];
 extern const size_t limit_settings_n;
+extern const struct setting confirm_setting; /* of a policy; its member is in struct policy */
 
 /* Reads `value` into the member of `base`. False and a fault that names the bounds otherwise. */
 bool setting_set(struct loading *l, const struct setting *s, void *base, const struct node *value, const char *path);

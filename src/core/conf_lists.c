@@ -245,6 +245,8 @@ static void policy_values(struct loading *l, const struct node *map, const char 
 	if (!node_is_null(value = node_get(map, "statements")))
 		out->statements = bits_read(l, value, conf_text(l, "%s.statements", path), statement_names,
 					    ARRAY_LEN(statement_names));
+	if (!node_is_null(value = node_get(map, confirm_setting.key)))
+		setting_set(l, &confirm_setting, out, value, conf_text(l, "%s.%s", path, confirm_setting.key));
 	if (!node_is_null(value = node_get(map, "toolsets")))
 		out->toolsets =
 		    bits_read(l, value, conf_text(l, "%s.toolsets", path), toolset_names, ARRAY_LEN(toolset_names));
@@ -256,13 +258,14 @@ static void policy_values(struct loading *l, const struct node *map, const char 
 static void policy_read(struct loading *l, const struct node *map, size_t number, struct policy *out,
 			const struct node **connection)
 {
-	static const struct names names = {10,
+	static const struct names names = {11,
 					   {"name", "match", "connection", "role", "roles", "warehouse", "databases",
-					    "statements", "toolsets", "limits"}};
+					    "statements", "confirm", "toolsets", "limits"}};
 	const struct node *name = node_get(map, "name"), *value = node_get(map, "connection");
 	const char *path = conf_text(l, "policies.%zu", number);
 	out->name = conf_keep(l->arena, conf_text(l, "policy %zu", number));
 	out->statements = CLASS_READ | CLASS_METADATA;
+	setting_default(l, &confirm_setting, out);
 	out->toolsets = TOOLSET_CORE;
 	out->limits = &l->conf->limits[0];
 	if (!map_check(l, map, path, &names))
@@ -294,6 +297,7 @@ static void policy_for_everybody(struct loading *l, const struct node ***connect
 	struct policy *v = conf_need(l->arena, sizeof(*v));
 	*v = (struct policy){.name = "default",
 			     .statements = CLASS_READ | CLASS_METADATA,
+			     .confirm = CONFIRM_ASK,
 			     .toolsets = TOOLSET_CORE,
 			     .limits = &l->conf->limits[0]};
 	*connections = conf_need(l->scratch, sizeof(**connections));

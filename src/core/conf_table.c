@@ -31,8 +31,20 @@ const struct setting limit_settings[] = {
     LIMIT(running, INT, 4, 1, 10000, "Statements of one principal at one time"),
     LIMIT(queued, INT, 16, 0, 100000, "Calls of one principal that wait for a slot"),
     LIMIT(queue_wait, TIME, 30s, 0s, 1h, "Longest wait for a slot"),
+    LIMIT(streams, INT, 64, 1, 100000, "Open event streams of one principal"),
 };
 const size_t limit_settings_n = ARRAY_LEN(limit_settings);
+
+const struct setting confirm_setting = {
+    .section = "policies",
+    .key = "confirm",
+    .type = SETTING_CHOICE,
+    .def = "ask",
+    .min = "\"ask|require|never\"",
+    .flags = RELOAD,
+    .doc = "Is the person behind the client asked before a destructive statement",
+    .offset = offsetof(struct policy, confirm),
+};
 
 struct unit {
 	const char *name;

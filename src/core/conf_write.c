@@ -9,10 +9,15 @@
 #define COMMENT_WIDTH 110
 
 static const char *const section_docs[][2] = {
-    {"listen", "Where clients connect."},     {"admin", "Probes and metrics, on a port of their own."},
-    {"session", "Client sessions."},          {"store", "Where sessions are kept."},
-    {"snowflake", "The way to Snowflake."},   {"auth", "Who may call."},
-    {"results", "What one answer may hold."}, {"log", "Log lines on standard error."},
+    {"listen", "Where clients connect."},
+    {"admin", "Probes and metrics, on a port of their own."},
+    {"mcp", "Event streams, lists and questions of the protocol."},
+    {"session", "Client sessions."},
+    {"store", "Where sessions are kept."},
+    {"snowflake", "The way to Snowflake."},
+    {"auth", "Who may call."},
+    {"results", "What one answer may hold."},
+    {"log", "Log lines on standard error."},
 };
 
 /* A text in double quotes, as JSON and so as YAML; ${ is kept from being read as a variable. */
@@ -166,6 +171,9 @@ static void write_policy(struct buf *b, const struct policy *p)
 	}
 	write_list(b, "    databases", p->databases, ident_write);
 	write_bits(b, "statements", p->statements, statement_names, ARRAY_LEN(statement_names));
+	buf_addf(b, "    %s: ", confirm_setting.key);
+	write_value(b, &confirm_setting, p);
+	buf_addc(b, '\n');
 	write_bits(b, "toolsets", p->toolsets, toolset_names, ARRAY_LEN(toolset_names));
 	buf_adds(b, "    limits: ");
 	write_text(b, p->limits->name);
@@ -316,6 +324,7 @@ static const char sample_policies[] =
     "#     warehouse: WH_XS               # fixed; left out: the caller chooses\n"
     "#     databases: [SALES]             # left out: all\n"
     "#     statements: [read, metadata]   # of read metadata dml ddl dcl\n"
+    "#     confirm: ask                   # before DELETE, DROP, ...: ask, require or never\n"
     "#     toolsets: [core, classic]      # listed; default core\n"
     "#     limits: default\n";
 

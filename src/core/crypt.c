@@ -1,4 +1,4 @@
-/* Random bytes, hashes, encodings and RSA keys over OpenSSL. */
+/* Random bytes, hashes, sealed texts, encodings and RSA keys over OpenSSL. */
 #include "snowgate/crypt.h"
 
 #include <limits.h>
@@ -62,6 +62,66 @@ void crypt_wipe(void *data, size_t n)
 {
 	if (n)
 		OPENSSL_cleanse(data, n);
+}
+
+/* AES-256-GCM (NIST SP 800-38D): nonce || ciphertext || tag. */
+
+enum { NONCE_BYTES = 12, TAG_BYTES = 16, SEALED_MAX = INT_MAX - NONCE_BYTES - TAG_BYTES };
+
+static EVP_CIPHER_CTX *gcm_start(const uint8_t key[SHA256_BYTES], const uint8_t *nonce, struct slice bound, int sealing)
+{
+	EVP_CIPHER_CTX *ctx = EVP_CIPHER_CTX_new();
+	int n = 0;
+	must(ctx && bound.n <= INT_MAX && EVP_CipherInit_ex(ctx, EVP_aes_256_gcm(), NULL, key, nonce, sealing) == 1);
+	if (bound.n)
+		must(EVP_CipherUpdate(ctx, NULL, &n, (const uint8_t *)bound.data, (int)bound.n) == 1);
+	return ctx;
+}
+
+bool crypt_seal(struct buf *b, const uint8_t key[SHA256_BYTES], struct slice bound, struct slice secret)
+{
+	if (secret.n > SEALED_MAX)
+		return false;
+	uint8_t *out = xalloc(NONCE_BYTES + secret.n + TAG_BYTES), *text = out + NONCE_BYTES;
+	int n = 0;
+	crypt_random(out, NONCE_BYTES);
+	EVP_CIPHER_CTX *ctx = gcm_start(key, out, bound, 1);
+	if (secret.n)
+		must(EVP_CipherUpdate(ctx, text, &n, (const uint8_t *)secret.data, (int)secret.n) == 1);
+	must((size_t)n == secret.n && EVP_CipherFinal_ex(ctx, text + n, &n) == 1 &&
+	     EVP_CIPHER_CTX_ctrl(ctx, EVP_CTRL_AEAD_GET_TAG, TAG_BYTES, text + secret.n) == 1);
+	EVP_CIPHER_CTX_free(ctx);
+	bool ok = buf_add(b, out, NONCE_BYTES + secret.n + TAG_BYTES);
+	free(out);
+	return ok;
+}
+
+/* Into `out`, which has room for `n` bytes; what is there is worth nothing where the tag does not fit. */
+static bool gcm_open(EVP_CIPHER_CTX *ctx, const uint8_t *text, size_t n, uint8_t *out)
+{
+	uint8_t tag[TAG_BYTES];
+	int done = 0;
+	memcpy(tag, text + n, TAG_BYTES);
+	if (n)
+		must(EVP_CipherUpdate(ctx, out, &done, text, (int)n) == 1);
+	must(EVP_CIPHER_CTX_ctrl(ctx, EVP_CTRL_AEAD_SET_TAG, TAG_BYTES, tag) == 1);
+	return EVP_CipherFinal_ex(ctx, out + n, &done) == 1;
+}
+
+bool crypt_open(struct buf *b, const uint8_t key[SHA256_BYTES], struct slice bound, struct slice sealed)
+{
+	if (!sealed.data || sealed.n < NONCE_BYTES + TAG_BYTES || sealed.n > INT_MAX)
+		return false;
+	const uint8_t *bytes = (const uint8_t *)sealed.data;
+	size_t n = sealed.n - NONCE_BYTES - TAG_BYTES;
+	uint8_t *out = xalloc(n + 1);
+	EVP_CIPHER_CTX *ctx = gcm_start(key, bytes, bound, 0);
+	bool ok = gcm_open(ctx, bytes + NONCE_BYTES, n, out) && buf_add(b, out, n);
+	ERR_clear_error();
+	EVP_CIPHER_CTX_free(ctx);
+	crypt_wipe(out, n);
+	free(out);
+	return ok;
 }
 
 /* Encodings of `bits` bits per character; RFC 4648. */

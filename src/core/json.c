@@ -177,26 +177,85 @@ static bool write_real(struct buf *b, double value)
 	return buf_adds(b, text) && (strpbrk(text, ".e") || buf_adds(b, ".0"));
 }
 
+typedef bool write_f(struct buf *, const json_t *);
+
+static bool write_member(struct buf *b, void *at, bool is_first, write_f *write)
+{
+	return (is_first || buf_addc(b, ',')) &&
+	       json_write_string(b, json_object_iter_key(at), json_object_iter_key_len(at)) && buf_addc(b, ':') &&
+	       write(b, json_object_iter_value(at));
+}
+
+static json_t *mutable(const json_t *object)
+{
+	return (json_t *)(uintptr_t)object; /* the iteration of jansson takes no const */
+}
+
 static bool write_object(struct buf *b, const json_t *object)
 {
-	json_t *members = (json_t *)(uintptr_t)object; /* the iteration of jansson takes no const */
+	json_t *members = mutable(object);
 	bool ok = buf_addc(b, '{');
 	bool is_first = true;
 	for (void *at = json_object_iter(members); ok && at; at = json_object_iter_next(members, at)) {
-		ok = (is_first || buf_addc(b, ',')) &&
-		     json_write_string(b, json_object_iter_key(at), json_object_iter_key_len(at)) && buf_addc(b, ':') &&
-		     json_write(b, json_object_iter_value(at));
+		ok = write_member(b, at, is_first, json_write);
 		is_first = false;
 	}
 	return ok && buf_addc(b, '}');
 }
 
-static bool write_array(struct buf *b, const json_t *array)
+static bool write_array(struct buf *b, const json_t *array, write_f *write)
 {
 	bool ok = buf_addc(b, '[');
 	for (size_t i = 0; ok && i < json_array_size(array); i++)
-		ok = (i == 0 || buf_addc(b, ',')) && json_write(b, json_array_get(array, i));
+		ok = (i == 0 || buf_addc(b, ',')) && write(b, json_array_get(array, i));
 	return ok && buf_addc(b, ']');
+}
+
+/* Shorter before longer where one begins the other; the order of the characters, since UTF-8 keeps it. */
+static int compare_keys(const void *a, const void *b)
+{
+	void *const *x = a, *const *y = b;
+	size_t xn = json_object_iter_key_len(*x), yn = json_object_iter_key_len(*y);
+	int order = memcmp(json_object_iter_key(*x), json_object_iter_key(*y), xn < yn ? xn : yn);
+	return order ? order : xn < yn ? -1 : xn > yn;
+}
+
+static bool write_sorted(struct buf *b, const json_t *object)
+{
+	json_t *members = mutable(object);
+	size_t n = 0;
+	void **sorted = xalloc((json_object_size(object) + 1) * sizeof(*sorted));
+	for (void *at = json_object_iter(members); at; at = json_object_iter_next(members, at))
+		sorted[n++] = at;
+	qsort(sorted, n, sizeof(*sorted), compare_keys);
+	bool ok = buf_addc(b, '{');
+	for (size_t i = 0; ok && i < n; i++)
+		ok = write_member(b, sorted[i], i == 0, json_write_canonical);
+	free(sorted);
+	return ok && buf_addc(b, '}');
+}
+
+/* The bounds are -2^63 and 2^63: beyond them the conversion would be undefined. */
+static bool write_number(struct buf *b, double value)
+{
+	if (value >= -9223372036854775808.0 && value < 9223372036854775808.0 && (double)(json_int_t)value == value)
+		return buf_addf(b, "%" JSON_INTEGER_FORMAT, (json_int_t)value);
+	return write_real(b, value);
+}
+
+bool json_write_canonical(struct buf *b, const json_t *value)
+{
+	assert(value);
+	switch (json_typeof(value)) {
+	case JSON_OBJECT:
+		return write_sorted(b, value);
+	case JSON_ARRAY:
+		return write_array(b, value, json_write_canonical);
+	case JSON_REAL:
+		return write_number(b, json_real_value(value));
+	default:
+		return json_write(b, value);
+	}
 }
 
 bool json_write(struct buf *b, const json_t *value)
@@ -206,7 +265,7 @@ bool json_write(struct buf *b, const json_t *value)
 	case JSON_OBJECT:
 		return write_object(b, value);
 	case JSON_ARRAY:
-		return write_array(b, value);
+		return write_array(b, value, json_write);
 	case JSON_STRING:
 		return json_write_string(b, json_string_value(value), json_string_length(value));
 	case JSON_INTEGER:

@@ -20,7 +20,7 @@ struct account_table *account_table_new(size_t max)
 
 static bool account_idle(const struct account *a, usec_t now)
 {
-	return a->calls == 0 && a->running == 0 && a->waiting == 0 && a->tat <= now;
+	return a->calls == 0 && a->streams == 0 && a->running == 0 && a->waiting == 0 && a->tat <= now;
 }
 
 void account_sweep(struct account_table *t, usec_t now)
@@ -58,14 +58,26 @@ static uint32_t text_hash(uint32_t h, const char *s)
 	return h;
 }
 
+static uint32_t bucket_of(const struct principal *p)
+{
+	return text_hash(text_hash(2166136261u + p->kind, p->issuer), p->subject) % BUCKETS;
+}
+
+struct account *account_find(const struct account_table *t, const struct principal *p)
+{
+	struct account *a = t->buckets[bucket_of(p)];
+
+	while (a && !principal_equal(&a->principal, p))
+		a = a->hash_next;
+	return a;
+}
+
 struct account *account_of(struct account_table *t, const struct principal *p, usec_t now)
 {
-	uint32_t h = text_hash(text_hash(2166136261u + p->kind, p->issuer), p->subject);
-	struct account **at = &t->buckets[h % BUCKETS], *a;
+	struct account **at = &t->buckets[bucket_of(p)], *a = account_find(t, p);
 
-	for (a = *at; a; a = a->hash_next)
-		if (principal_equal(&a->principal, p))
-			return a;
+	if (a)
+		return a;
 	if (t->count >= t->max)
 		account_sweep(t, now);
 	if (t->count >= t->max)

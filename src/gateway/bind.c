@@ -25,6 +25,9 @@ static enum bound bound_to(struct call *c, struct session *s)
 	s->counters.requests++;
 	snprintf(c->session_id, sizeof c->session_id, "%s", s->id);
 	snprintf(c->durable.handle, sizeof c->durable.handle, "%s", s->handle);
+	c->can = s->can;
+	if (c->era.era == ERA_LEGACY) /* in the modern one each request has its own */
+		c->meta.log_level = s->log_level;
 	if (c->era.era == ERA_LEGACY)
 		c->revision = revision_is_modern(s->revision) ? REVISION_LATEST_LEGACY : s->revision;
 	c->context_version = s->version;
@@ -140,6 +143,8 @@ static enum verdict bind_initialize(struct call *c)
 	if (!s)
 		return call_fail(c, ERR_OVERLOADED, "every session is busy; try again, or raise session.max");
 	session_set_client(s, info.name, info.version);
+	s->can = info.can;
+	memcpy(s->told, gateway.listeners.now, sizeof s->told);
 	metric_count(METRIC_sessions_created, NULL);
 	c->durable.fresh = true;
 	ticket_bind_session(ticket_of(c), s);
@@ -164,20 +169,6 @@ static enum verdict bind_discover(struct call *c)
 	return bind_written(c, written);
 }
 
-static enum verdict bind_tools_list(struct call *c)
-{
-	const json_t *cursor = json_object_get(c->rpc.params, "cursor");
-	json_t *tools;
-	bool written;
-
-	if (cursor && !json_is_null(cursor))
-		return call_fail(c, ERR_INVALID_PARAMS, "cursor: unknown; the list has one page");
-	tools = tools_listed(c->request->conf, c->request->policy, c->by_header);
-	written = tools_list_write(&c->result, c->revision, tools, LIST_TTL_MS);
-	json_decref(tools);
-	return bind_written(c, written);
-}
-
 static enum verdict bind_cancelled(struct call *c)
 {
 	static const char *const path[] = {"params", "requestId", NULL};
@@ -186,11 +177,58 @@ static enum verdict bind_cancelled(struct call *c)
 
 	/* Without a session two clients of one principal may use the same ids: nothing can be told apart. */
 	if (c->era.era == ERA_LEGACY && t->session && id.data)
-		tickets_cancel(t->session, id, t->self);
+		tickets_cancel(t->session, id, t->self, "notification");
 	return call_goto(c, STEP_reply);
 }
 
-/* ---- tools/call ---- */
+static enum verdict bind_set_level(struct call *c)
+{
+	int level = mcp_level_parse(json_text_of(c->rpc.params, "level"));
+	struct session *s = ticket_of(c)->session;
+
+	if (level < 0)
+		return call_fail(c, ERR_INVALID_PARAMS,
+				 "level: must be debug, info, notice, warning, error, critical, alert or emergency");
+	if (!s)
+		return call_fail(c, ERR_NO_SESSION, "a log level belongs to a session; send its Mcp-Session-Id");
+	s->log_level = level;
+	durable_session(c, s);
+	if (!empty_result_write(&c->result, c->revision))
+		return call_fail(c, ERR_INTERNAL, "the answer does not fit");
+	return call_goto(c, STEP_event);
+}
+
+/* ---- work: tools/call and the methods that may need a statement ---- */
+
+/* What the client wants to be told and may be asked. */
+static void bind_listening(struct call *c)
+{
+	struct ticket *t = ticket_of(c);
+
+	t->tell.revision = c->revision;
+	t->tell.limits = c->request->policy->limits;
+	t->tell.token =
+	    c->meta.progress_token.data ? xstrndup(c->meta.progress_token.data, c->meta.progress_token.n) : NULL;
+	t->tell.log_level = c->meta.log_level;
+	tell_begin(t, c);
+	c->listens = t->tell.may_stream && (t->tell.token || t->tell.log_level >= 0);
+	if (c->era.era == ERA_MODERN)
+		c->can = c->meta.can;
+	else if (!t->tell.may_stream)
+		c->can = 0;
+}
+
+static enum verdict bind_to_work(struct call *c)
+{
+	const struct handler *h = method_handler(c->method);
+
+	if (c->era.era == ERA_MODERN && ask_resume(c) != ERR_OK)
+		return call_goto(c, STEP_reply);
+	bind_listening(c);
+	if (c->request->body.n > CALL_LARGE && !(h && h->plan_on_net))
+		return call_goto(c, STEP_resolve_large);
+	return call_goto(c, STEP_resolve);
+}
 
 static enum verdict bind_tool_call(struct call *c)
 {
@@ -219,7 +257,7 @@ static enum verdict bind_tool_call(struct call *c)
 			   "session: unknown or expired; call set_context without `session` to get a new one");
 		return call_goto(c, STEP_settle);
 	}
-	return call_goto(c, c->request->body.n > CALL_LARGE ? STEP_resolve_large : STEP_resolve);
+	return bind_to_work(c);
 }
 
 /* ---- the step ---- */
@@ -231,11 +269,19 @@ static enum verdict bind_delete(struct call *c)
 
 	if (!s)
 		return call_fail(c, ERR_NO_SESSION, "name the session to end in the Mcp-Session-Id header");
-	tickets_cancel(s, (struct slice){0}, t->self);
+	tickets_cancel(s, (struct slice){0}, t->self, "session");
+	listeners_end_session(s);
 	memcpy(gateway.ended[gateway.ended_n++ % ARRAY_LEN(gateway.ended)], s->id, sizeof s->id);
 	session_end(gateway.sessions, s);
 	c->durable.forget = true;
 	return call_goto(c, STEP_event);
+}
+
+static enum verdict bind_other_work(struct call *c)
+{
+	if (!*c->session_id)
+		bind_default_context(c);
+	return bind_to_work(c);
 }
 
 static enum verdict bind_method(struct call *c)
@@ -245,10 +291,23 @@ static enum verdict bind_method(struct call *c)
 		return bind_initialize(c);
 	case MCP_DISCOVER:
 		return bind_discover(c);
-	case MCP_TOOLS_LIST:
-		return bind_tools_list(c);
 	case MCP_TOOLS_CALL:
 		return bind_tool_call(c);
+	case MCP_TOOLS_LIST:
+	case MCP_RESOURCES_LIST:
+	case MCP_TEMPLATES_LIST:
+	case MCP_RESOURCES_READ:
+	case MCP_PROMPTS_LIST:
+	case MCP_PROMPTS_GET:
+	case MCP_COMPLETE:
+		return bind_other_work(c);
+	case MCP_SUBSCRIBE:
+	case MCP_UNSUBSCRIBE:
+		return bind_subscribe(c, c->method == MCP_SUBSCRIBE);
+	case MCP_SET_LEVEL:
+		return bind_set_level(c);
+	case MCP_LISTEN:
+		return bind_listen(c);
 	case MCP_PING:
 		return bind_written(c, empty_result_write(&c->result, c->revision));
 	case MCP_CANCELLED:
@@ -274,7 +333,7 @@ static void bind_revision(struct call *c)
 
 static bool bind_needs_session(const struct call *c)
 {
-	return c->rpc.kind == RPC_RESPONSE || c->request->method == HTTP_DELETE || c->request->conf->session_required;
+	return c->rpc.kind == RPC_RESPONSE || c->request->method != HTTP_POST || c->request->conf->session_required;
 }
 
 static enum verdict bind_legacy_session(struct call *c)
@@ -294,13 +353,27 @@ static enum verdict bind_legacy_session(struct call *c)
 	}
 	if (c->request->method == HTTP_DELETE)
 		return bind_delete(c);
-	return c->rpc.kind == RPC_RESPONSE ? call_goto(c, STEP_reply) : bind_method(c);
+	if (c->request->method == HTTP_GET)
+		return bind_get(c);
+	if (c->rpc.kind == RPC_BATCH)
+		return bind_batch(c);
+	if (c->rpc.kind == RPC_REQUEST || c->rpc.kind == RPC_NOTIFICATION)
+		return bind_method(c);
+	ask_answered(ticket_of(c)->session, &c->rpc);
+	return call_goto(c, STEP_reply);
 }
 
-/* What takes load away is not held up by the rate. */
-static bool bind_ends_work(const struct call *c)
+/* What takes load away is not held up by the rate; the elements of a batch are counted, not the batch. */
+static bool bind_is_free(const struct call *c)
 {
-	return c->method == MCP_CANCELLED || c->request->method == HTTP_DELETE;
+	return c->method == MCP_CANCELLED || c->request->method == HTTP_DELETE || c->rpc.kind == RPC_BATCH;
+}
+
+/* GET and DELETE speak of a session, as a response does. */
+static bool bind_without_body(struct call *c)
+{
+	c->rpc.kind = RPC_RESPONSE;
+	return era_classify(c->arena, &c->rpc, &c->request->mcp, &c->era, &c->fault) == ERR_OK;
 }
 
 enum verdict step_bind(struct call *c)
@@ -308,10 +381,12 @@ enum verdict step_bind(struct call *c)
 	struct ticket *t = ticket_of(c);
 
 	if (!c->loaded) {
+		if (c->request->method != HTTP_POST && !bind_without_body(c))
+			return call_goto(c, STEP_reply);
 		bind_revision(c);
 		if (c->rpc.id.data)
 			t->request_id = xstrndup(c->rpc.id.data, c->rpc.id.n);
-		if (!bind_ends_work(c) && !admit_rate(c))
+		if (!bind_is_free(c) && !admit_rate(c))
 			return call_goto(c, STEP_reply);
 	}
 	if (c->era.era == ERA_MODERN || c->era.initialize)

@@ -1,5 +1,6 @@
 /* The gateway's front door: the head check, new requests, departures, and the parse step. */
 #include "gateway_internal.h"
+#include "snowgate/connect.h"
 
 #include <string.h>
 
@@ -33,7 +34,7 @@ static bool head_unauthorized(struct request *rq, struct answer *refusal, enum a
 
 static bool head_local(struct request *rq, struct answer *refusal)
 {
-	if (rq->proxied) {
+	if (!rq->local && rq->proxied) {
 		refuse(refusal, rq, ERR_FORBIDDEN,
 		       "this request came through a proxy, and auth.mode is none: set auth.mode to required");
 		return false;
@@ -48,7 +49,9 @@ static bool front_head(void *ctx, struct request *rq, struct answer *refusal)
 
 	(void)ctx;
 	OWNED_BY(THREAD_NET);
-	if (rq->conf->auth_mode == AUTH_NONE) {
+	if (rq->page) /* it holds nothing that is not known to who can connect */
+		return true;
+	if (rq->local || rq->conf->auth_mode == AUTH_NONE) {
 		if (!head_local(rq, refusal))
 			return false;
 	} else {
@@ -85,23 +88,41 @@ static void reject(handle_t exchange, struct request *rq, enum err err, const ch
 	answer_send(exchange, &a);
 }
 
-static bool front_accepts_json(const char *accept)
+static void show_page(handle_t exchange, struct request *rq)
 {
-	return !accept || strstr(accept, "*/*") || strcasestr(accept, "application/*") ||
-	       strcasestr(accept, "application/json");
-}
-
-static void front_take(handle_t exchange, struct request *rq)
-{
-	struct call *c = call_new(exchange, rq);
-	struct ticket *t = ticket_open(c);
+	struct buf url = buf_with_ceiling(1024);
 	struct answer a;
 
-	if (rq->method == HTTP_DELETE)
+	answer_init(&a, 200, "text/html; charset=utf-8");
+	connect_url(&url, rq->conf);
+	connect_page(&a.body, rq->conf, buf_text(&url));
+	buf_free(&url);
+	request_free(rq);
+	answer_send(exchange, &a);
+}
+
+/* Every POST may be answered with JSON, if only with an error, but for a subscription, which is a stream. */
+static bool front_acceptable(const struct request *rq)
+{
+	if (rq->method != HTTP_POST || request_accepts(rq, TYPE_JSON))
+		return true;
+	return rq->mcp.method && strcmp(rq->mcp.method, "subscriptions/listen") == 0 &&
+	       request_accepts(rq, TYPE_STREAM);
+}
+
+void call_begin(handle_t exchange, struct request *rq, struct batch *batch)
+{
+	struct call *c = call_new(rq);
+	struct ticket *t = ticket_open(c, exchange);
+	struct answer a;
+
+	if (rq->method != HTTP_POST)
 		c->step = STEP_bind;
 	if (t)
 		ticket_bind_account(t, account_of(gateway.accounts, &rq->principal, clock_now()));
 	if (t && t->account) {
+		t->batch = batch;
+		t->lone = rq->local;
 		conf_use(rq->conf);
 		call_run(c);
 		return;
@@ -112,37 +133,60 @@ static void front_take(handle_t exchange, struct request *rq)
 	refuse(&a, rq, ERR_OVERLOADED, "too many calls at once; try again");
 	answer_retry_after(&a, USEC_PER_S);
 	call_free(c);
-	answer_send(exchange, &a);
+	if (batch)
+		batch_answer(batch, &a);
+	else
+		answer_send(exchange, &a);
+}
+
+/* Streams of the server's own belong to sessions, which only legacy clients have. */
+static bool front_offers_stream(const struct request *rq)
+{
+	return era_of_headers(&rq->mcp) == ERA_LEGACY && (rq->mcp.session_id || rq->conf->session_required);
 }
 
 static void front_request(void *ctx, handle_t exchange, struct request *rq)
 {
 	(void)ctx;
 	OWNED_BY(THREAD_NET);
-	if (gateway.phase != PHASE_SERVING)
+	if (rq->page)
+		show_page(exchange, rq);
+	else if (gateway.phase != PHASE_SERVING)
 		reject(exchange, rq, ERR_DRAINING, "the gateway is shutting down; connect again in a moment");
-	else if (rq->method != HTTP_POST && rq->method != HTTP_DELETE)
-		reject(exchange, rq, ERR_METHOD, "send messages with POST; end a session with DELETE");
-	else if (rq->method == HTTP_POST && era_of_headers(&rq->mcp) == ERA_LEGACY && !front_accepts_json(rq->accept))
+	else if (rq->method == HTTP_GET && !front_offers_stream(rq))
+		reject(exchange, rq, ERR_METHOD,
+		       "send messages with POST; a GET opens the stream of a session, which Mcp-Session-Id names");
+	else if (!front_acceptable(rq))
 		reject(exchange, rq, ERR_NOT_ACCEPTABLE, "accept application/json and text/event-stream");
 	else
-		front_take(exchange, rq);
+		call_begin(exchange, rq, NULL);
 }
 
-/* Modern: the client that leaves has cancelled. Legacy: it may come back; the call goes on and its answer finds nobody.
- */
 static void front_gone(void *ctx, handle_t exchange)
 {
+	struct listener *l = listener_by_exchange(exchange);
 	struct ticket *t = ticket_by_exchange(exchange);
 
 	(void)ctx;
 	OWNED_BY(THREAD_NET);
+	if (l) {
+		listener_gone(l);
+		return;
+	}
+	batch_gone(exchange);
 	if (!t)
 		return;
-	metric_count(METRIC_http_departed, NULL);
-	ticket_answered(t);
-	if (t->modern || t->watching)
-		ticket_cancel(t);
+	ticket_leave_exchange(t);
+	ticket_left(t);
+}
+
+static void front_room(void *ctx, handle_t exchange)
+{
+	struct listener *l = listener_by_exchange(exchange);
+
+	(void)ctx;
+	if (l)
+		listener_pump(l);
 }
 
 static bool front_ready(void *ctx)
@@ -151,15 +195,29 @@ static bool front_ready(void *ctx)
 	return gateway.phase == PHASE_SERVING;
 }
 
-const struct http_ops front_ops = {
+const struct transport_ops front_ops = {
     .head = front_head,
     .request = front_request,
     .gone = front_gone,
+    .room = front_room,
     .ready = front_ready,
     .refuse = front_refuse,
 };
 
 /* ---- the message ---- */
+
+/* What stands in _meta goes before what stands in headers. */
+static int parse_meta(struct call *c)
+{
+	struct request *rq = c->request;
+
+	if (request_meta_read(c->arena, &c->rpc, buf_slice(&rq->body), &c->meta, &c->fault) != ERR_OK)
+		return (int)c->fault.err;
+	rq->traceparent = c->meta.traceparent ? c->meta.traceparent : rq->traceparent;
+	rq->tracestate = c->meta.tracestate ? c->meta.tracestate : rq->tracestate;
+	rq->baggage = c->meta.baggage ? c->meta.baggage : rq->baggage;
+	return ERR_OK;
+}
 
 enum verdict step_parse(struct call *c)
 {
@@ -168,11 +226,11 @@ enum verdict step_parse(struct call *c)
 	c->era.era = era_of_headers(h);
 	if (rpc_read(c->arena, buf_slice(&c->request->body), &c->rpc, &c->fault) != ERR_OK)
 		return call_goto(c, STEP_reply);
-	if (c->rpc.kind == RPC_BATCH)
-		return call_fail(c, ERR_INVALID_REQUEST, "batches are not supported: send one message per request");
 	if (era_classify(c->arena, &c->rpc, h, &c->era, &c->fault) != ERR_OK)
 		return call_goto(c, STEP_reply);
 	c->method = mcp_method(c->era.era, c->rpc.kind, c->rpc.method);
+	if (c->rpc.kind != RPC_BATCH && c->method != MCP_UNKNOWN && parse_meta(c) != ERR_OK)
+		return call_goto(c, STEP_reply);
 	return call_goto(c, STEP_bind);
 }
 

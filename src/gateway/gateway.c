@@ -8,6 +8,7 @@
 #define TICKETS_MAX  100000u
 #define ACCOUNTS_MAX 100000u
 #define SWEEP_EVERY  (5 * USEC_PER_S)
+#define EXPIRE_SLICE 10000 /* streams forgotten in one turn */
 #define DRAIN_LOOK   (20 * USEC_PER_MS)
 #define DRAIN_LAST   (2 * USEC_PER_S) /* for the last answers to leave */
 
@@ -38,7 +39,7 @@ static void retired_free(void)
 	for (struct retired **at = &gateway.retired; *at;) {
 		struct retired *r = *at;
 
-		if (conf_users(r->conf) > 0 || http_uses(gateway.http, r->conf)) {
+		if (conf_users(r->conf) > 0 || gateway.transport->uses(gateway.transport, r->conf)) {
 			at = &r->next;
 			continue;
 		}
@@ -50,15 +51,20 @@ static void retired_free(void)
 
 static void sweep(struct timer *t)
 {
-	static int64_t shown, dropped; /* what the metrics tell so far */
-	int64_t sessions, lost = (int64_t)log_dropped();
+	static int64_t shown, dropped, kept; /* what the metrics tell so far */
+	int64_t sessions, bytes, lost = (int64_t)log_dropped();
 
 	session_expire(gateway.sessions, clock_now());
+	stream_expire(gateway.streams, clock_now() - gateway.conf->mcp_stream_keep, EXPIRE_SLICE);
 	account_sweep(gateway.accounts, clock_now());
 	retired_free();
+	reload_listeners(); /* keys expire */
 	sessions = (int64_t)session_count(gateway.sessions);
 	metric_add(METRIC_sessions, NULL, sessions - shown);
 	shown = sessions;
+	bytes = (int64_t)stream_pool_bytes(gateway.streams);
+	metric_add(METRIC_stream_bytes, NULL, bytes - kept);
+	kept = bytes;
 	metric_add(METRIC_log_dropped, NULL, lost - dropped);
 	dropped = lost;
 	timer_set(gateway.wheel, t, clock_now() + SWEEP_EVERY);
@@ -82,9 +88,11 @@ static void conf_deliver(struct mail *m)
 	gateway.retired = r;
 	gateway.conf = o->conf;
 	session_table_limits(gateway.sessions, limits_of_sessions(o->conf));
-	http_configure(gateway.http, o->conf);
+	gateway.transport->configure(gateway.transport, o->conf);
 	gateway.queue.max_running = o->conf->snowflake_max_in_flight;
 	slots_pass_on();
+	reload_lists(r->conf, o->conf);
+	reload_listeners();
 	free(o);
 }
 
@@ -103,6 +111,7 @@ static void keys_deliver(struct mail *m)
 	OWNED_BY(THREAD_NET);
 	keyring_free(gateway.keys);
 	gateway.keys = o->keys;
+	reload_listeners();
 	free(o);
 }
 
@@ -122,13 +131,13 @@ static bool drain_over(void)
 {
 	size_t open = gateway.phase == PHASE_DRAINING ? tickets_unanswered() : handle_count(gateway.tickets);
 
-	return open == 0 && http_open(gateway.http) == 0;
+	return open == 0 && gateway.transport->open(gateway.transport) == 0;
 }
 
 static void drain_look(struct timer *t)
 {
 	if (drain_over())
-		http_loop_end(gateway.http);
+		gateway.transport->loop_end(gateway.transport);
 	else
 		timer_set(gateway.wheel, t, clock_now() + DRAIN_LOOK);
 }
@@ -136,24 +145,22 @@ static void drain_look(struct timer *t)
 static void drain_last(struct timer *t)
 {
 	(void)t;
-	http_loop_end(gateway.http);
+	gateway.transport->loop_end(gateway.transport);
 }
 
 static void drain_refuse(handle_t h, void *object, void *ctx)
 {
 	struct mcp_fault fault = {ERR_DRAINING, "the gateway is shutting down and the call did not end in time", NULL};
 	struct ticket *t = object;
-	handle_t exchange = t->exchange;
 	struct answer a;
 
 	(void)h, (void)ctx;
-	if (!exchange)
+	if (ticket_answered(t))
 		return;
-	ticket_answered(t);
 	answer_error(&a, NULL, t->modern ? ERA_MODERN : ERA_LEGACY, slice_of(t->request_id), &fault);
 	answer_retry_after(&a, USEC_PER_S);
-	answer_send(exchange, &a);
-	ticket_cancel(t);
+	ticket_answer(t, &a);
+	ticket_cancel(t, "drain");
 }
 
 /* The time is up: who still waits is answered, and what runs for him is cancelled. */
@@ -176,7 +183,8 @@ static void drain_deliver(struct mail *m)
 	}
 	gateway.phase = PHASE_DRAINING;
 	log_event(LOG_INFO, "draining", log_number("calls", tickets_unanswered()));
-	http_listen_off(gateway.http);
+	gateway.transport->listen_off(gateway.transport);
+	listeners_drain();
 	gateway.drain.fire = drain_timeout;
 	timer_set(gateway.wheel, &gateway.drain, clock_now() + gateway.conf->listen_drain);
 	gateway.look.fire = drain_look;
@@ -199,6 +207,14 @@ static void drained_deliver(struct mail *m)
 	self.drained = true;
 }
 
+/* Streams that are still open end with the transport, which reports nobody gone any more. */
+static void net_end(struct transport *t)
+{
+	t->stop(t);
+	while (gateway.listeners.oldest)
+		listener_gone(gateway.listeners.oldest);
+}
+
 static void net_main(void *arg)
 {
 	static struct mail drained = {.deliver = drained_deliver};
@@ -206,8 +222,8 @@ static void net_main(void *arg)
 	(void)arg;
 	gateway.sweep.fire = sweep;
 	timer_set(gateway.wheel, &gateway.sweep, clock_now() + SWEEP_EVERY);
-	http_loop(gateway.http);
-	http_stop(TAKE(gateway.http));
+	gateway.transport->loop(gateway.transport);
+	net_end(TAKE(gateway.transport));
 	mail_post(THREAD_MAIN, &drained);
 }
 
@@ -239,28 +255,42 @@ static struct session_keys *keys_load(const struct conf *conf, char *why, size_t
 
 #define HANDLE_KEYS_MAX 16
 
-static void tools_keys(void)
+static size_t keys_derive(struct sha256 keys[HANDLE_KEYS_MAX], const char *purpose)
 {
-	struct sha256 keys[HANDLE_KEYS_MAX];
 	size_t n = 0;
 
-	while (n < HANDLE_KEYS_MAX && session_keys_derive(gateway.session_keys, n, "statement handle", &keys[n]))
+	while (n < HANDLE_KEYS_MAX && session_keys_derive(gateway.session_keys, n, purpose, &keys[n]))
 		n++;
-	tools_set_keys(keys, n);
-	crypt_wipe(keys, sizeof keys);
+	return n;
+}
+
+static void keys_set(void)
+{
+	struct sha256 handles[HANDLE_KEYS_MAX];
+	size_t n = keys_derive(handles, "statement handle");
+	struct seal_keys cursors;
+
+	cursors.n = keys_derive(cursors.v, "cursor");
+	gateway.sealing.n = keys_derive(gateway.sealing.v, "request state");
+	tools_set_keys(handles, n, &cursors);
+	crypt_wipe(handles, sizeof handles);
+	crypt_wipe(&cursors, sizeof cursors);
 }
 
 static void state_new(const struct conf *conf, struct keyring *keys)
 {
 	gateway.conf = conf;
 	gateway.keys = keys;
-	gateway.sessions = session_table_new(gateway.session_keys, limits_of_sessions(conf));
+	gateway.streams = stream_pool_new(STREAMS_BYTES_MAX);
+	gateway.sessions = session_table_new(gateway.session_keys, limits_of_sessions(conf), gateway.streams);
+	for (int i = 0; i < CHANGES_N; i++) /* a client of the process before this one is behind */
+		gateway.listeners.now[i] = (uint64_t)clock_wall();
 	gateway.accounts = account_table_new(ACCOUNTS_MAX);
 	gateway.tickets = handle_table_new(TICKETS_MAX);
 	gateway.wheel = wheel_new();
 	gateway.queue.max_running = conf->snowflake_max_in_flight;
 	tools_load();
-	tools_keys();
+	keys_set();
 }
 
 static void state_free(void)
@@ -269,6 +299,10 @@ static void state_free(void)
 	handle_table_free(gateway.tickets);
 	account_table_free(gateway.accounts);
 	session_table_free(gateway.sessions);
+	stream_pool_free(gateway.streams);
+	for (size_t i = 0; i < ARRAY_LEN(gateway.listeners.updated.uri); i++)
+		free(gateway.listeners.updated.uri[i]);
+	crypt_wipe(&gateway.sealing, sizeof gateway.sealing);
 	session_keys_free(gateway.session_keys);
 	keyring_free(gateway.keys);
 	tools_free();
@@ -283,9 +317,9 @@ static void state_free(void)
 	gateway = (struct gateway){0};
 }
 
-static const struct snowflake_ops upstream_ops = {.answer_early = answer_early};
+static const struct snowflake_ops upstream_ops = {.answer_early = answer_early, .notice = call_notice};
 
-static bool drivers_start(const struct conf *conf, char *why, size_t size)
+static bool drivers_start(const struct conf *conf, transport_start_f *start, char *why, size_t size)
 {
 	if (!store_start(conf, why, size))
 		return false;
@@ -294,8 +328,8 @@ static bool drivers_start(const struct conf *conf, char *why, size_t size)
 		return false;
 	}
 	worker_start();
-	gateway.http = http_start(conf, &front_ops, gateway.wheel, why, size);
-	if (gateway.http)
+	gateway.transport = start(conf, &front_ops, gateway.wheel, why, size);
+	if (gateway.transport)
 		return true;
 	worker_stop();
 	snowflake_stop();
@@ -303,7 +337,7 @@ static bool drivers_start(const struct conf *conf, char *why, size_t size)
 	return false;
 }
 
-bool gateway_start(const struct conf *conf, struct keyring *keys, char *why, size_t why_size)
+bool gateway_start(const struct conf *conf, struct keyring *keys, transport_start_f *start, char *why, size_t why_size)
 {
 	gateway.session_keys = keys_load(conf, why, why_size);
 	if (!gateway.session_keys) {
@@ -312,7 +346,7 @@ bool gateway_start(const struct conf *conf, struct keyring *keys, char *why, siz
 		return false;
 	}
 	state_new(conf, keys);
-	if (!drivers_start(conf, why, why_size)) {
+	if (!drivers_start(conf, start, why, why_size)) {
 		state_free();
 		return false;
 	}

@@ -10,25 +10,84 @@
 #include "snowgate/auth.h"
 #include "snowgate/file.h"
 #include "snowgate/gateway.h"
-#include "snowgate/http.h"
 #include "snowgate/log.h"
 #include "snowgate/metric.h"
 #include "snowgate/session.h"
 #include "snowgate/snowflake.h"
 #include "snowgate/store.h"
 #include "snowgate/tools.h"
+#include "snowgate/transport.h"
+
+struct batch;
+struct listener;
 
 /* NET's record of a call that is on its way: what a cancel, a departure or a deletion needs to find. It lives from the
- * call's birth to its end, wherever the call is. */
+ * call's birth to its end, wherever the call is.
+ *
+ * Where its answer goes is one of: an exchange; a stream, which an exchange may or may not be reading; a batch; or,
+ * once it was answered or its client has left, nowhere. */
 struct ticket {
-	handle_t self, exchange; /* exchange 0: answered early, or its client has left */
+	handle_t self, exchange;
+	struct stream *stream;
+	struct batch *batch;
 	struct account *account;
 	struct session *session; /* its open_calls counts this one; NULL without */
 	struct call *waiting;    /* in the queue; NULL elsewhere */
-	char *request_id;        /* raw token, for notifications/cancelled; NULL for none */
+	struct call *asking;     /* waits for its client's answers; NULL elsewhere */
+	struct ticket *asking_next;
+	uint64_t first_ask; /* number of its first open question */
+	char *request_id;   /* raw token, for notifications/cancelled; NULL for none */
 	bool slot, cancelled, modern;
+	bool lone;                  /* nobody can come back for its answer: standard input and output */
 	bool watching;              /* executes nothing: waits for a statement that exists */
 	struct ticket *by_exchange; /* next in its bucket */
+	struct {                    /* what the client wants to be told; notice.c */
+		bool may_stream;    /* the client takes a stream, and the call is one that may become one */
+		enum revision revision;
+		const struct limits *limits; /* of its policy; the call's snapshot keeps it */
+		char *token;                 /* raw progress token; NULL for none */
+		int log_level;               /* -1: none */
+		usec_t born, last;
+		struct notice latest;
+		struct timer timer;
+	} tell;
+};
+
+/* ---- listener.c: open event streams ---- */
+
+/* One exchange whose answer is a stream. What it shows: the events of a call's stream; or, for a GET and a
+ * subscriptions/listen, whatever has changed since it was told last. */
+enum listener_kind { LISTENER_CALL, LISTENER_GET, LISTENER_LISTEN };
+struct listener {
+	enum listener_kind kind;
+	handle_t exchange;
+	struct account *account; /* its streams counts this one */
+	struct session *session; /* its open_calls counts this one; NULL without */
+	usec_t opened;
+	struct listener *by_exchange; /* next in its bucket */
+	struct listener *next, *prev; /* all of them, oldest first */
+	struct listener *older;       /* GET: the one of the same session that was opened before */
+	struct stream *stream;        /* CALL */
+	uint64_t sent;                /* CALL: number of the last event that went out */
+	struct subscription *wanted;  /* LISTEN */
+};
+/* What a subscriptions/listen asked for; one allocation. */
+struct subscription {
+	uint64_t told[CHANGES_N + 1];
+	struct slice id; /* raw JSON */
+	struct listen listen;
+};
+
+struct listeners {
+	struct listener *by_exchange[1024];
+	struct listener *oldest, *newest;
+	struct listener *walk; /* the next one to be told of a change; NULL: nobody is behind */
+	struct timer walking, ageing;
+	size_t n;
+	uint64_t now[CHANGES_N + 1]; /* generation of each kind; the last is the number of resource updates */
+	struct {
+		char *uri[1024]; /* the last updates; update n is at n % 1024 */
+	} updated;
 };
 
 struct gateway {
@@ -41,32 +100,118 @@ struct gateway {
 	struct handle_table *tickets;
 	struct ticket *by_exchange[1024];
 	struct wheel *wheel;
-	struct http *http;
+	struct transport *transport;
 	struct timer sweep, drain, look;
 	enum { PHASE_SERVING, PHASE_DRAINING, PHASE_REFUSING } phase;
 	/* The last ids that were deleted, so that a record on its way back from the store does not revive one. */
 	char ended[256][SESSION_ID_SIZE];
 	size_t ended_n;
 	struct retired *retired; /* old snapshots still in use */
+	struct stream_pool *streams;
+	struct listeners listeners;
+	struct ticket *asking;    /* tickets whose call waits for its client */
+	uint64_t asked;           /* questions sent so far: no two have the same id */
+	struct seal_keys sealing; /* request states */
+	struct batch *batches;
 };
 extern struct gateway gateway;
 
 /* ---- ticket.c ---- */
-struct ticket *ticket_open(struct call *c); /* NULL when there are too many calls */
+struct ticket *ticket_open(struct call *c, handle_t exchange); /* NULL when there are too many calls */
 void ticket_close(struct ticket *t);
-void ticket_answered(struct ticket *t); /* its exchange is answered, or its client gone */
 struct ticket *ticket_of(const struct call *c);
 struct ticket *ticket_by_exchange(handle_t exchange);
+void ticket_leave_exchange(struct ticket *t);                   /* its exchange is answered, gone, or somebody else's */
+void ticket_take_exchange(struct ticket *t, handle_t exchange); /* it had none */
+bool ticket_answered(const struct ticket *t);                   /* nobody waits for its answer any more */
+/* Moves the answer to wherever it goes. An answer without a body ends a stream without a response. */
+void ticket_answer(struct ticket *t, struct answer *a);
 void ticket_bind_account(struct ticket *t, struct account *a); /* NULL: there is none */
 void ticket_bind_session(struct ticket *t, struct session *s);
-/* The call is no longer wanted: out of the queue, or cancelled on its way. */
-void ticket_cancel(struct ticket *t);
+/* The call is no longer wanted: out of the queue, or cancelled on its way. `cause` is a label of METRIC_cancels. */
+void ticket_cancel(struct ticket *t, const char *cause);
+void ticket_left(struct ticket *t); /* its client has left and cannot come back for the answer */
 /* Every ticket of this session (and, where there is one, with this raw request id), but for the one that asks. */
-void tickets_cancel(const struct session *s, struct slice request_id, handle_t asking);
+void tickets_cancel(const struct session *s, struct slice request_id, handle_t asking, const char *cause);
 size_t tickets_unanswered(void);
 
-/* ---- front.c: http_ops ---- */
-extern const struct http_ops front_ops;
+/* ---- listener.c ---- */
+/* May this account open another stream? Its own limit, its share of connections, and that of all streams. */
+bool listener_room(const struct account *a, const struct limits *l);
+/* The answer of `exchange` becomes a stream; `head` as transport.h has it. NULL where its client has left. */
+struct listener *listener_open(enum listener_kind kind, handle_t exchange, struct account *a, struct session *s,
+			       struct answer *head);
+void listener_close(struct listener *l); /* ends its exchange */
+struct listener *listener_by_exchange(handle_t exchange);
+void listener_gone(struct listener *l); /* its client has left */
+/* Sends what it is behind with, as far as the client takes it. *l may be gone afterwards. */
+void listener_pump(struct listener *l);
+void listeners_end_session(struct session *s); /* all of a session */
+void listeners_drain(void);                    /* GETs and subscriptions end; streams of calls stay */
+/* Tells everybody whom it concerns that a list has changed, that a resource was updated. */
+void notify_changed(enum change change);
+void notify_updated(const char *uri);
+
+#define STATE_ID_SIZE 96
+/* The priming event of a standalone stream. False where its client has left. */
+bool listener_prime(struct listener *l);
+
+/* ---- listen.c: GET and subscriptions/listen ---- */
+enum verdict bind_get(struct call *c);
+enum verdict bind_listen(struct call *c);
+enum verdict bind_subscribe(struct call *c, bool on);
+
+/* ---- stream.c: calls that become streams ---- */
+/* The answer becomes a stream where it can; else everything stays as it was. False: it is none. */
+bool ticket_stream(struct ticket *t);
+/* The first thing a reader gets who can come back: where he is, and after what time he may (2025-11-25). */
+void stream_prime(const struct listener *l, uint64_t number);
+/* Adds an event to a call's stream and sends it on. False where there is no room. */
+bool ticket_event(struct ticket *t, struct slice data, bool last);
+void ticket_leave_stream(struct ticket *t); /* its stream is somebody else's */
+/* The answer is the stream's last event; without a body the stream ends and is forgotten. */
+void ticket_finish(struct ticket *t, struct answer *a);
+/* The stream's connection ends; the client comes back for the rest with Last-Event-ID. False, and nothing happens,
+ * where it could not: no stream, or a client that was never given an event id. */
+bool stream_release(handle_t ticket);
+/* Neither call nor reader: a stream without ids is freed, one with ids is kept for a while. */
+void stream_forsake(struct stream *s);
+
+/* ---- notice.c: progress and log messages ---- */
+void tell_begin(struct ticket *t, const struct call *c);
+void tell_end(struct ticket *t);
+void tell(struct ticket *t, const struct notice *n);
+void call_notice(struct call *c, const struct notice *n); /* SNOWFLAKE: snowflake_ops */
+
+/* ---- accept.c ---- */
+/* Does the client take this media type? The most specific range decides; without the header it takes any. */
+bool request_accepts(const struct request *rq, const char *type);
+#define TYPE_JSON   "application/json"
+#define TYPE_STREAM "text/event-stream"
+
+/* ---- reload.c ---- */
+/* Tells clients which lists are not what they were. */
+void reload_lists(const struct conf *from, const struct conf *to);
+/* Ends standalone streams and subscriptions of principals whom no key and policy lets in any more. */
+void reload_listeners(void);
+
+/* ---- ask.c ---- */
+/* A client's response to a question of ours. */
+void ask_answered(struct session *s, const struct rpc *rpc);
+void ask_leave(struct ticket *t); /* its call no longer waits for answers */
+/* What a modern request brings back from an input_required. ERR_OK, or c->fault is set. */
+int ask_resume(struct call *c) MUST_USE;
+
+/* ---- batch.c ---- */
+enum verdict bind_batch(struct call *c);
+void batch_answer(struct batch *b, struct answer *a); /* of one element */
+void batch_gone(handle_t exchange);
+
+/* ---- front.c: transport_ops ---- */
+extern const struct transport_ops front_ops;
+/* A call for this request; it runs at once. Where there is no place for one, its answer goes to `batch`, or else to the
+ * exchange. */
+void call_begin(handle_t exchange, struct request *rq, struct batch *batch);
 
 /* ---- admit.c ---- */
 /* The rate, for every message. False: c->fault and Retry-After are set. */

@@ -1,7 +1,8 @@
 /* The answer goes out, the ticket is closed, the call ends. */
 #include "gateway_internal.h"
 
-#define JSON_TYPE      "application/json"
+#include <string.h>
+
 #define ANSWER_CEILING ((size_t)16 << 20)
 
 /* ---- answers ---- */
@@ -23,7 +24,7 @@ void answer_error(struct answer *a, const struct request *rq, enum era era, stru
 	buf_adds(&message, fault->message ? fault->message : info->text);
 	if (rq)
 		buf_addf(&message, " [%s]", rq->id);
-	answer_init(a, status_of(fault->err, era), JSON_TYPE);
+	answer_init(a, status_of(fault->err, era), TYPE_JSON);
 	a->body = buf_with_ceiling(ANSWER_CEILING);
 	rpc_write_error(&a->body, id, era == ERA_MODERN ? info->rpc_modern : info->rpc_legacy, buf_text(&message),
 			fault->data);
@@ -39,7 +40,7 @@ static void answer_result(struct call *c, struct answer *a)
 {
 	struct mcp_fault fault = {ERR_INTERNAL, "the answer does not fit", NULL};
 
-	answer_init(a, 200, JSON_TYPE);
+	answer_init(a, 200, TYPE_JSON);
 	a->body = buf_with_ceiling(ANSWER_CEILING);
 	if (c->result.n && rpc_write_result(&a->body, c->rpc.id, buf_slice(&c->result)))
 		return;
@@ -64,8 +65,8 @@ void answer_tool(struct call *c, struct answer *a)
 
 void answer_send(handle_t exchange, struct answer *a)
 {
-	if (gateway.http)
-		http_answer(gateway.http, exchange, a);
+	if (gateway.transport)
+		gateway.transport->answer(gateway.transport, exchange, a);
 	else
 		answer_free(a);
 }
@@ -81,16 +82,29 @@ static const char *outcome_of(const struct call *c, const struct ticket *t)
 	return c->answer.is_error ? "tool_error" : "ok";
 }
 
+/* The trace id of a traceparent (W3C Trace Context 3.2): 32 hex digits behind the version. */
+static const char *trace_of(const struct call *c, char trace[33])
+{
+	const char *parent = c->request->traceparent;
+
+	if (!parent || strlen(parent) < 35)
+		return NULL;
+	memcpy(trace, parent + 3, 32);
+	trace[32] = '\0';
+	return strspn(trace, "0123456789abcdef") == 32 ? trace : NULL;
+}
+
 static void reply_log(const struct call *c, const struct ticket *t, int status)
 {
+	char trace[33];
 	const struct statement *s = c->plan_n ? &c->plan[c->plan_at < c->plan_n ? c->plan_at : c->plan_n - 1] : NULL;
 
 	log_event(LOG_INFO, "call", log_text("request", c->request->id),
 		  log_text("principal", c->request->principal.subject), log_text("method", c->rpc.method),
 		  log_text("tool", c->tool ? c->tool->name : NULL), log_text("outcome", outcome_of(c, t)),
 		  log_text("error", c->fault.err != ERR_OK ? err_info(c->fault.err)->name : NULL),
-		  log_text("query", s && *s->handle ? s->handle : NULL), log_number("status", status),
-		  log_number("ms", (clock_now() - c->born) / USEC_PER_MS));
+		  log_text("query", s && *s->handle ? s->handle : NULL), log_text("trace", trace_of(c, trace)),
+		  log_number("status", status), log_number("ms", (clock_now() - c->born) / USEC_PER_MS));
 }
 
 /* A cancelled legacy call gets no response; the exchange still needs an end. */
@@ -100,9 +114,11 @@ static void reply_answer(struct call *c, const struct ticket *t, struct answer *
 		answer_error(a, c->request, c->era.era, c->rpc.id, &c->fault);
 	else if (c->request->method == HTTP_DELETE)
 		answer_init(a, 200, NULL);
+	else if (c->request->method == HTTP_GET) /* a stream that is over, or was never ours */
+		answer_init(a, 204, NULL);
 	else if (c->rpc.kind != RPC_REQUEST || t->cancelled)
 		answer_init(a, 202, NULL);
-	else if (c->method == MCP_TOOLS_CALL)
+	else if (c->method == MCP_TOOLS_CALL && !c->result.n)
 		answer_tool(c, a);
 	else
 		answer_result(c, a);
@@ -115,21 +131,21 @@ static void reply_answer(struct call *c, const struct ticket *t, struct answer *
 enum verdict step_reply(struct call *c)
 {
 	struct ticket *t = ticket_of(c);
-	handle_t exchange = t->exchange;
+	bool answered = ticket_answered(t);
 
 	slot_release(t);
-	if (exchange)
+	if (!answered)
 		reply_answer(c, t, &c->http);
-	reply_log(c, t, exchange ? c->http.status : 0);
-	if (c->exchange) { /* else it was counted when it was answered early */
+	reply_log(c, t, answered ? 0 : c->http.status);
+	if (!c->answered) { /* else it was counted when it was answered early */
 		metric_count(METRIC_calls, outcome_of(c, t));
 		metric_observe(METRIC_call_seconds, clock_now() - c->born);
 	}
 	if (c->durable.fresh && c->fault.err != ERR_OK && t->session)
 		session_end(gateway.sessions, t->session); /* its id was never told */
+	if (!answered)
+		ticket_answer(t, &c->http);
 	ticket_close(t);
-	if (exchange)
-		answer_send(exchange, &c->http);
 	conf_unuse(c->request->conf);
 	call_free(c);
 	return DONE;
@@ -139,7 +155,7 @@ enum verdict step_reply(struct call *c)
 
 struct early {
 	struct mail mail;
-	handle_t ticket, exchange;
+	handle_t ticket;
 	struct answer answer;
 };
 
@@ -149,10 +165,11 @@ static void early_deliver(struct mail *m)
 	struct ticket *t = handle_get(gateway.tickets, e->ticket);
 
 	OWNED_BY(THREAD_NET);
-	if (t)
-		ticket_answered(t);
 	metric_count(METRIC_calls, "running");
-	answer_send(e->exchange, &e->answer);
+	if (t)
+		ticket_answer(t, &e->answer);
+	else
+		answer_free(&e->answer);
 	free(e);
 }
 
@@ -161,9 +178,9 @@ void answer_early(struct call *c)
 	struct early *e = xalloc(sizeof *e);
 
 	OWNED_BY(THREAD_SNOWFLAKE);
-	*e = (struct early){.mail = {.deliver = early_deliver}, .ticket = c->ticket, .exchange = c->exchange};
+	*e = (struct early){.mail = {.deliver = early_deliver}, .ticket = c->ticket};
 	c->answer.running = true;
-	c->tool->answer(c);
+	c->handler->answer(c);
 	answer_tool(c, &e->answer);
 	if (c->by_header)
 		answer_header(&e->answer, "Mcp-Session-Id", "%s", c->session_id);

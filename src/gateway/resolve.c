@@ -3,15 +3,18 @@
 
 static enum verdict resolve_planned(struct call *c)
 {
-	int rc = c->tool->plan(c);
+	int rc;
 
+	c->asks_n = 0;
+	rc = c->handler->plan(c);
 	if (rc != ERR_OK) {
-		metric_count(METRIC_sql_rejected, NULL);
+		if (c->tool)
+			metric_count(METRIC_sql_rejected, NULL);
 		return call_goto(c, STEP_settle);
 	}
-	if (c->plan_n > 0)
-		return call_goto(c, STEP_admit);
-	return call_goto(c, c->tool->on_net ? STEP_settle : STEP_shape);
+	if (c->asks_n > 0)
+		return call_goto(c, STEP_ask);
+	return call_goto(c, c->plan_n > 0 ? STEP_admit : STEP_settle);
 }
 
 /* The arguments against the schema as this principal sees it. */
@@ -29,7 +32,7 @@ static enum verdict resolve_checked(struct call *c, const json_t *schema)
 	return resolve_planned(c);
 }
 
-enum verdict step_resolve(struct call *c)
+static enum verdict resolve_tool(struct call *c)
 {
 	const struct request *rq = c->request;
 	json_t *arguments = json_object_get(c->rpc.params, "arguments");
@@ -38,10 +41,19 @@ enum verdict step_resolve(struct call *c)
 	if (!c->tool)
 		return call_fail(c, ERR_INVALID_PARAMS, "unknown tool %.100s; tools/list shows what there is",
 				 json_text_of(c->rpc.params, "name"));
+	c->handler = &c->tool->handler;
 	c->arguments = arguments ? json_incref(arguments) : json_object();
 	if (!arena_attach(c->arena, c->arguments, json_release))
 		return call_fail(c, ERR_NOMEM, "the arguments are too large");
 	return resolve_checked(c, tool_schema(rq->policy, c->tool, c->by_header));
+}
+
+enum verdict step_resolve(struct call *c)
+{
+	if (c->method == MCP_TOOLS_CALL)
+		return resolve_tool(c);
+	c->handler = method_handler(c->method);
+	return resolve_planned(c);
 }
 
 enum verdict step_resolve_large(struct call *c)
@@ -52,9 +64,9 @@ enum verdict step_resolve_large(struct call *c)
 enum verdict step_shape(struct call *c)
 {
 	if (c->change.wanted)
-		c->tool->confirm(c);
-	else if (!c->tool->on_net)
-		c->tool->answer(c);
+		c->handler->confirm(c);
+	else if (!c->handler->answer_on_net)
+		c->handler->answer(c);
 	return call_goto(c, STEP_settle);
 }
 

@@ -111,10 +111,52 @@ static void settle_allowance(struct call *c, const struct ticket *t)
 	c->allowance.running = t->account->running;
 }
 
+/* ---- who watches what has changed ---- */
+
+static void updated_table(const struct call *c, const struct statement *s)
+{
+	const struct context *x = &s->context;
+	struct buf uri = buf_with_ceiling(4096);
+	struct sql_name name;
+
+	if (!sql_target(c->arena, slice_of(s->sql), &name))
+		return;
+	if (name.n == 1)
+		name = (struct sql_name){3, {x->database, x->schema, name.part[0]}};
+	else if (name.n == 2)
+		name = (struct sql_name){3, {x->database, name.part[0], name.part[1]}};
+	if (name.part[0] && name.part[1] && resource_uri_of(&uri, &name))
+		notify_updated(buf_text(&uri));
+	buf_free(&uri);
+}
+
+/* A result that was announced as running is there now, or never will be. */
+static void updated_result(struct call *c, const struct statement *s)
+{
+	struct buf uri = buf_with_ceiling(1024);
+	const char *handle = statement_handle_text(c, s);
+
+	if (*handle && resource_uri_of_result(&uri, handle))
+		notify_updated(buf_text(&uri));
+	buf_free(&uri);
+}
+
+static void settle_updates(struct call *c)
+{
+	struct statement *s = &c->plan[0];
+
+	if (c->plan_n == 0 || !c->tool || s->kind != STATEMENT_RUN || s->metadata)
+		return;
+	if (s->write && s->state == STATEMENT_SUCCEEDED)
+		updated_table(c, s);
+	if (c->answered)
+		updated_result(c, s);
+}
+
 /* Does the work go on here, or is there an answer (or nobody to answer) already? */
 static bool settle_open(const struct call *c, const struct ticket *t)
 {
-	return c->tool && c->fault.err == ERR_OK && !c->answer.is_error && !t->cancelled;
+	return c->handler && c->fault.err == ERR_OK && !c->answer.is_error && !t->cancelled;
 }
 
 enum verdict step_settle(struct call *c)
@@ -127,10 +169,11 @@ enum verdict step_settle(struct call *c)
 		if (t->session && !c->change.create && change_lost(c, t->session))
 			return change_again(c, t->session);
 		if (change_apply(c, t))
-			c->tool->answer(c);
-	} else if (settle_open(c, t) && c->tool->on_net) {
-		c->tool->answer(c);
+			c->handler->answer(c);
+	} else if (settle_open(c, t) && (c->handler->answer_on_net || c->plan_n == 0)) {
+		c->handler->answer(c);
 	}
+	settle_updates(c);
 	settle_counters(c, t->session);
 	return call_goto(c, c->durable.put || c->durable.operation ? STEP_event : STEP_reply);
 }

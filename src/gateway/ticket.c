@@ -9,9 +9,19 @@ static struct ticket **bucket(handle_t exchange)
 	return &gateway.by_exchange[(exchange ^ exchange >> 32) % ARRAY_LEN(gateway.by_exchange)];
 }
 
-struct ticket *ticket_open(struct call *c)
+void ticket_take_exchange(struct ticket *t, handle_t exchange)
 {
-	struct ticket *t = xalloc(sizeof *t), **at = bucket(c->exchange);
+	struct ticket **at = bucket(exchange);
+
+	assert(!t->exchange);
+	t->exchange = exchange;
+	t->by_exchange = *at;
+	*at = t;
+}
+
+struct ticket *ticket_open(struct call *c, handle_t exchange)
+{
+	struct ticket *t = xalloc(sizeof *t);
 
 	OWNED_BY(THREAD_NET);
 	t->self = handle_add(gateway.tickets, t);
@@ -19,15 +29,15 @@ struct ticket *ticket_open(struct call *c)
 		free(t);
 		return NULL;
 	}
-	t->exchange = c->exchange;
-	t->by_exchange = *at;
-	*at = t;
+	t->tell.log_level = -1;
+	if (exchange)
+		ticket_take_exchange(t, exchange);
 	c->ticket = t->self;
 	return t;
 }
 
-/* From now on the exchange is answered, or gone: nobody finds the ticket by it. */
-static void ticket_leave_exchange(struct ticket *t)
+/* From now on nobody finds the ticket by it. */
+void ticket_leave_exchange(struct ticket *t)
 {
 	struct ticket **at = bucket(t->exchange);
 
@@ -39,22 +49,41 @@ static void ticket_leave_exchange(struct ticket *t)
 	t->exchange = 0;
 }
 
-void ticket_answered(struct ticket *t)
+bool ticket_answered(const struct ticket *t)
 {
-	ticket_leave_exchange(t);
+	return !t->exchange && !t->stream && !t->batch;
+}
+
+void ticket_answer(struct ticket *t, struct answer *a)
+{
+	handle_t exchange = t->exchange;
+
+	OWNED_BY(THREAD_NET);
+	if (t->batch) {
+		batch_answer(TAKE(t->batch), a);
+	} else if (t->stream) {
+		ticket_finish(t, a);
+	} else if (exchange) {
+		ticket_leave_exchange(t);
+		answer_send(exchange, a);
+	} else {
+		answer_free(a);
+	}
 }
 
 void ticket_close(struct ticket *t)
 {
 	OWNED_BY(THREAD_NET);
-	assert(!t->slot && !t->waiting);
+	assert(!t->slot && !t->waiting && !t->asking && !t->stream && !t->batch);
 	ticket_leave_exchange(t);
+	tell_end(t);
 	if (t->session)
 		session_call_closed(gateway.sessions, t->session);
 	if (t->account)
 		t->account->calls--;
 	handle_drop(gateway.tickets, t->self);
 	free(t->request_id);
+	free(t->tell.token);
 	free(t);
 }
 
@@ -89,24 +118,50 @@ void ticket_bind_session(struct ticket *t, struct session *s)
 	session_call_opened(s);
 }
 
-void ticket_cancel(struct ticket *t)
+/* A call that waits on this thread comes home at once. */
+static void cancel_waiting(struct ticket *t, struct call *c)
 {
-	struct call *c = t->waiting;
+	timer_stop(&c->timer);
+	if (t->waiting)
+		queue_leave(&gateway.queue, t->account, c);
+	t->waiting = NULL;
+	ask_leave(t);
+	c->cancelled = true;
+	c->step = STEP_settle;
+	call_run(c);
+}
+
+void ticket_cancel(struct ticket *t, const char *cause)
+{
+	struct call *c = t->waiting ? t->waiting : t->asking;
 
 	OWNED_BY(THREAD_NET);
 	if (t->cancelled)
 		return;
 	t->cancelled = true;
-	if (!c) {
+	metric_count(METRIC_cancels, cause);
+	if (c)
+		cancel_waiting(t, c);
+	else
 		snowflake_cancel(t->self);
+}
+
+/* A cancelled legacy call gets no response; its exchange ends all the same. */
+static void ticket_dismiss(struct ticket *t)
+{
+	struct answer none;
+
+	if (ticket_answered(t))
 		return;
-	}
-	timer_stop(&c->timer);
-	queue_leave(&gateway.queue, t->account, c);
-	t->waiting = NULL;
-	c->cancelled = true;
-	c->step = STEP_settle;
-	call_run(c);
+	answer_init(&none, 202, NULL);
+	ticket_answer(t, &none);
+}
+
+/* Legacy: a dropped connection is no cancel; the call goes on and its answer finds nobody. */
+void ticket_left(struct ticket *t)
+{
+	if (t->modern || t->watching || t->lone)
+		ticket_cancel(t, "disconnect");
 }
 
 /* Cancelling may end a ticket, so the list is made first. */
@@ -130,7 +185,7 @@ static void ticket_match(handle_t h, void *object, void *ctx)
 	f->v[f->n++] = h;
 }
 
-void tickets_cancel(const struct session *s, struct slice request_id, handle_t asking)
+void tickets_cancel(const struct session *s, struct slice request_id, handle_t asking, const char *cause)
 {
 	size_t most = handle_count(gateway.tickets);
 	struct found f = {s, request_id, asking, xalloc((most + 1) * sizeof(handle_t)), 0};
@@ -140,7 +195,9 @@ void tickets_cancel(const struct session *s, struct slice request_id, handle_t a
 		struct ticket *t = handle_get(gateway.tickets, f.v[i]);
 
 		if (t)
-			ticket_cancel(t);
+			ticket_cancel(t, cause);
+		if (handle_get(gateway.tickets, f.v[i])) /* its statement takes a while to end; nobody waits for it */
+			ticket_dismiss(t);
 	}
 	free(f.v);
 }
@@ -148,7 +205,7 @@ void tickets_cancel(const struct session *s, struct slice request_id, handle_t a
 static void ticket_count_unanswered(handle_t h, void *object, void *ctx)
 {
 	(void)h;
-	*(size_t *)ctx += ((struct ticket *)object)->exchange != 0;
+	*(size_t *)ctx += !ticket_answered(object);
 }
 
 size_t tickets_unanswered(void)

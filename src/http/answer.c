@@ -39,30 +39,67 @@ static struct MHD_Response *response_of(struct answer *a)
 	return MHD_create_response_from_buffer(n, body, MHD_RESPMEM_MUST_FREE);
 }
 
+/* The answer's own headers win over the ones that every answer has. */
+static bool has_header(const struct answer *a, const char *name)
+{
+	for (size_t i = 0; i < a->headers_n; i++) {
+		if (strcasecmp(a->headers[i].name, name) == 0)
+			return true;
+	}
+	return false;
+}
+
+static void put_unless(struct MHD_Response *r, const struct answer *a, const char *name, const char *value)
+{
+	if (!has_header(a, name))
+		put(r, name, value);
+}
+
+/* Proxies neither change nor hold back what is in a stream. */
+static void put_stream(struct MHD_Response *r, const struct answer *a)
+{
+	put(r, "Content-Type", "text/event-stream");
+	put_unless(r, a, "Cache-Control", "no-cache, no-transform");
+	put_unless(r, a, "X-Accel-Buffering", "no");
+}
+
+/* A page has no scripts, loads nothing and tells nobody where it was opened. */
+static void put_page(struct MHD_Response *r, const struct answer *a)
+{
+	put_unless(r, a, "Content-Security-Policy", "default-src 'none'; style-src 'unsafe-inline'");
+	put_unless(r, a, "Referrer-Policy", "no-referrer");
+}
+
+static void put_headers(struct MHD_Response *r, const struct peer *p, const struct answer *a)
+{
+	if (p->stream.open)
+		put_stream(r, a);
+	else if (a->content_type)
+		put(r, "Content-Type", a->content_type);
+	if (!p->stream.open)
+		put_unless(r, a, "Cache-Control", "no-store");
+	if (!p->stream.open && slice_starts_nocase(slice_of(a->content_type), "text/html"))
+		put_page(r, a);
+	for (size_t i = 0; i < a->headers_n; i++)
+		put(r, a->headers[i].name, a->headers[i].value);
+	put(r, "X-Content-Type-Options", "nosniff");
+	put(r, "X-Request-Id", p->id);
+	if (p->origin)
+		put_cors(r, p->origin);
+}
+
 void peer_answer(struct peer *p, struct answer *a)
 {
 	struct MHD_Response *r;
-	bool cache_said = false;
 
 	assert(!p->response);
 	if (buf_failed(&a->body))
 		a->status = 500;
 	p->status = a->status;
-	r = response_of(a);
+	r = p->stream.open ? stream_response(p) : response_of(a);
 	if (!r)
 		abort(); /* out of memory, as in xalloc() */
-	if (a->content_type)
-		put(r, "Content-Type", a->content_type);
-	for (size_t i = 0; i < a->headers_n; i++) {
-		put(r, a->headers[i].name, a->headers[i].value);
-		cache_said = cache_said || strcasecmp(a->headers[i].name, "Cache-Control") == 0;
-	}
-	if (!cache_said)
-		put(r, "Cache-Control", "no-store");
-	put(r, "X-Content-Type-Options", "nosniff");
-	put(r, "X-Request-Id", p->id);
-	if (p->origin)
-		put_cors(r, p->origin);
+	put_headers(r, p, a);
 	p->response = r;
 	answer_free(a);
 }
@@ -75,7 +112,8 @@ enum MHD_Result peer_respond(struct peer *p)
 	if (p->close || p->door->http->off)
 		put(r, "Connection", "close");
 	count_status(p->status);
-	peer_phase(p, PHASE_REPLY);
+	if (!p->stream.open)
+		peer_phase(p, PHASE_REPLY);
 	result = MHD_queue_response(p->connection, (unsigned)p->status, r);
 	MHD_destroy_response(r);
 	return result;
@@ -94,8 +132,9 @@ void peer_respond_raw(struct peer *p)
 	(void)!send(p->fd, text, (size_t)n, MSG_DONTWAIT | MSG_NOSIGNAL);
 }
 
-bool http_answer(struct http *h, handle_t exchange, struct answer *answer)
+bool http_answer(struct transport *t, handle_t exchange, struct answer *answer)
 {
+	struct http *h = http_of(t);
 	struct peer *p;
 
 	OWNED_BY(THREAD_NET);
@@ -105,6 +144,7 @@ bool http_answer(struct http *h, handle_t exchange, struct answer *answer)
 		return false;
 	}
 	CHECK(p, PEER_MAGIC);
+	assert(!p->stream.open);
 	handle_drop(h->exchanges, exchange);
 	p->handle = 0;
 	peer_answer(p, answer);

@@ -7,8 +7,10 @@
 #include "snowgate/mail.h"
 
 /* MHD keeps the connections it has; the socket comes back to us, and closing it makes new clients fail fast. */
-void http_listen_off(struct http *h)
+void http_listen_off(struct transport *t)
 {
+	struct http *h = http_of(t);
+
 	OWNED_BY(THREAD_NET);
 	if (h->off)
 		return;
@@ -17,16 +19,25 @@ void http_listen_off(struct http *h)
 	door_close(&h->open_door);
 }
 
+static void let_peer_go(struct http *h, struct peer *p)
+{
+	CHECK(p, PEER_MAGIC);
+	p->gone = true;
+	if (p->handle)
+		handle_drop(h->exchanges, p->handle);
+	p->handle = 0;
+	peer_resume(p);
+}
+
+/* A stream's reader sees h->stopping. */
 static void let_go(struct http *h)
 {
 	h->stopping = true;
-	for (struct peer *p = h->peers; p; p = p->next) {
-		p->gone = true;
-		if (p->handle)
-			handle_drop(h->exchanges, p->handle);
-		p->handle = 0;
-		peer_resume(p);
+	for (size_t i = 0; i < QUEUES_N; i++) {
+		for (struct ring *r = h->queues[i].next; r != &h->queues[i]; r = r->next)
+			let_peer_go(h, container_of(r, struct peer, queue));
 	}
+	peers_resume(h, SIZE_MAX);
 }
 
 static void daemon_end(struct door *d)
@@ -55,14 +66,17 @@ void http_end(struct http *h)
 	close_fd(h->epoll_fd);
 	close_fd(h->mail_fd);
 	handle_table_free(h->exchanges);
+	buf_free(&h->scratch);
 	free(h);
 }
 
 /* M14: MHD aborts where it is stopped over a suspended connection, so all are woken and run through their handler. */
-void http_stop(struct http *h)
+void http_stop(struct transport *t)
 {
+	struct http *h = http_of(t);
+
 	OWNED_BY(THREAD_NET);
-	http_listen_off(h);
+	http_listen_off(t);
 	let_go(h);
 	(void)MHD_run(h->open_door.daemon);
 	http_end(h);

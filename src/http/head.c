@@ -99,6 +99,34 @@ static enum http_method method_of(const char *method)
 	return HTTP_OTHER;
 }
 
+static bool names_type(const char *accept, const char *type)
+{
+	struct slice rest = slice_of(accept);
+
+	while (rest.n > 0) {
+		const char *comma = memchr(rest.data, ',', rest.n);
+		struct slice range = {rest.data, comma ? (size_t)(comma - rest.data) : rest.n};
+		const char *parameters = range.n ? memchr(range.data, ';', range.n) : NULL;
+
+		rest.data += range.n + (comma != NULL);
+		rest.n -= range.n + (comma != NULL);
+		if (parameters)
+			range.n = (size_t)(parameters - range.data);
+		if (slice_is_nocase(slice_trim(range), type))
+			return true;
+	}
+	return false;
+}
+
+/* A browser names text/html, which no MCP client does; it is told what this address is. */
+static void detect_page(const struct peer *p, struct request *rq)
+{
+	rq->page = (rq->method == HTTP_GET || p->is_head) && names_type(rq->accept, "text/html") &&
+		   !names_type(rq->accept, "text/event-stream");
+	if (rq->page)
+		rq->method = HTTP_GET; /* MHD leaves the body out where it was HEAD */
+}
+
 /* A head is at most CONNECTION_MEMORY, so the arena, at REQUEST_ARENA, cannot run out here. */
 void head_to_request(const struct head *head, const struct peer *p, const char *method, struct request *rq)
 {
@@ -112,12 +140,14 @@ void head_to_request(const struct head *head, const struct peer *p, const char *
 	rq->user_agent = one(head, a, "User-Agent");
 	rq->traceparent = one(head, a, "traceparent");
 	rq->tracestate = joined(head, a, "tracestate");
+	rq->baggage = joined(head, a, "baggage");
 	rq->mcp.protocol_version = one(head, a, "MCP-Protocol-Version");
 	rq->mcp.session_id = one(head, a, "Mcp-Session-Id");
 	rq->mcp.method = one(head, a, "Mcp-Method");
 	rq->mcp.name = one(head, a, "Mcp-Name");
 	rq->mcp.last_event_id = one(head, a, "Last-Event-ID");
 	copy_params(head, a, &rq->mcp);
+	detect_page(p, rq);
 	rq->proxied =
 	    head_has_prefix(head, "X-Forwarded-") || head_get(head, "Forwarded").data || head_get(head, "Via").data;
 	client_address(rq->conf, p->address, slice_of(joined(head, a, "X-Forwarded-For")), rq->peer);

@@ -28,14 +28,20 @@ static int mhd_wait(const struct door *d, int ms)
 	return (int)wanted;
 }
 
+/* What this turn left for the next one. */
+static bool work_left(const struct http *h)
+{
+	return !ring_empty(&h->wakes) || rooms_waiting(h);
+}
+
 /* M9, the nap rule: MHD can ask for a zero timeout without end while nothing happens. After four such turns, sleep. */
 static int wait_ms(const struct http *h)
 {
-	int ms = wheel_wait(h->wheel, clock_now(), IDLE_MS);
+	int ms = work_left(h) ? 0 : wheel_wait(h->wheel, clock_now(), IDLE_MS);
 
 	ms = mhd_wait(&h->open_door, ms);
 	ms = mhd_wait(&h->admin_door, ms);
-	if (ms == 0 && h->barren >= 4)
+	if (ms == 0 && h->barren >= 4 && !work_left(h))
 		ms = h->barren < 64 ? 1 : 5;
 	return ms;
 }
@@ -64,12 +70,13 @@ static void note_turn(usec_t took, size_t mails, int events)
 static void turn(struct http *h)
 {
 	struct epoll_event events[EVENTS_MAX];
+	bool busy = work_left(h);
 	int ms = wait_ms(h);
 	int n = epoll_wait(h->epoll_fd, events, EVENTS_MAX, ms);
 	usec_t start = clock_now();
 	size_t mails;
 
-	h->barren = n > 0 || ms > 5 || h->advanced ? 0 : h->barren + 1;
+	h->barren = n > 0 || ms > 5 || h->advanced || busy ? 0 : h->barren + 1;
 	h->advanced = false;
 	for (int i = 0; i < n; i++)
 		watch(h, &events[i]);
@@ -77,14 +84,18 @@ static void turn(struct http *h)
 	if (h->ending)
 		return;
 	wheel_run(h->wheel, clock_now());
+	rooms_tell(h);
+	peers_resume(h, RESUMES_PER_TURN);
 	(void)MHD_run(h->open_door.daemon);
 	if (h->admin_door.daemon)
 		(void)MHD_run(h->admin_door.daemon);
 	note_turn(clock_now() - start, mails, n);
 }
 
-void http_loop(struct http *h)
+static void http_loop(struct transport *t)
 {
+	struct http *h = http_of(t);
+
 	OWNED_BY(THREAD_NET);
 	timer_set(h->wheel, &h->sweep, clock_now());
 	h->ending = false;
@@ -92,10 +103,50 @@ void http_loop(struct http *h)
 		turn(h);
 }
 
-void http_loop_end(struct http *h)
+static void http_loop_end(struct transport *t)
 {
 	OWNED_BY(THREAD_NET);
-	h->ending = true;
+	http_of(t)->ending = true;
+}
+
+/* ---- what it is asked ---- */
+
+static size_t http_open(const struct transport *t)
+{
+	return http_of(t)->taken_n;
+}
+
+static void http_configure(struct transport *t, const struct conf *conf)
+{
+	OWNED_BY(THREAD_NET);
+	http_of(t)->conf = conf;
+}
+
+/* A request that is the transport's own is one whose body is on its way. */
+static bool http_uses(const struct transport *t, const struct conf *conf)
+{
+	struct http *h = http_of(t);
+	const struct ring *bodies = &h->queues[QUEUE_BODY];
+
+	if (h->conf == conf)
+		return true;
+	for (const struct ring *r = bodies->next; r != bodies; r = r->next) {
+		const struct peer *p = container_of(r, struct peer, queue);
+
+		if (p->rq && p->rq->conf == conf)
+			return true;
+	}
+	return false;
+}
+
+int http_port(const struct transport *t)
+{
+	return http_of(t)->open_door.port;
+}
+
+int http_admin_port(const struct transport *t)
+{
+	return http_of(t)->admin_door.port;
 }
 
 /* ---- the start ---- */
@@ -144,11 +195,38 @@ static bool door_open(struct door *d, unsigned limit)
 				      MHD_get_daemon_info(d->daemon, MHD_DAEMON_INFO_EPOLL_FD)->epoll_fd, &event) == 0;
 }
 
-static struct http *http_new(const struct conf *conf, const struct http_ops *ops, struct wheel *wheel)
+static const struct transport http_transport = {
+    .answer = http_answer,
+    .stream_open = http_stream_open,
+    .stream_send = http_stream_send,
+    .stream_end = http_stream_end,
+    .open = http_open,
+    .streams_max = http_streams_max,
+    .loop = http_loop,
+    .loop_end = http_loop_end,
+    .configure = http_configure,
+    .uses = http_uses,
+    .listen_off = http_listen_off,
+    .stop = http_stop,
+};
+
+static void rings_init(struct http *h)
+{
+	for (size_t i = 0; i < QUEUES_N; i++)
+		ring_init(&h->queues[i]);
+	ring_init(&h->wakes);
+	ring_init(&h->rooms);
+	ring_init(&h->crowd);
+}
+
+static struct http *http_new(const struct conf *conf, const struct transport_ops *ops, struct wheel *wheel)
 {
 	struct http *h = xalloc(sizeof(*h));
 	struct epoll_event event = {.events = EPOLLIN, .data.ptr = &h->mail_fd};
 
+	h->transport = http_transport;
+	rings_init(h);
+	h->scratch = buf_with_ceiling(OUTBOXES_MAX);
 	h->conf = conf;
 	h->ops = *ops;
 	h->wheel = wheel;
@@ -181,8 +259,8 @@ static bool doors_open(struct http *h, char *why, size_t why_size)
 	return false;
 }
 
-struct http *http_start(const struct conf *conf, const struct http_ops *ops, struct wheel *wheel, char *why,
-			size_t why_size)
+struct transport *http_start(const struct conf *conf, const struct transport_ops *ops, struct wheel *wheel, char *why,
+			     size_t why_size)
 {
 	struct http *h = http_new(conf, ops, wheel);
 	struct log_field line[] = {log_text("address", conf->listen_address), log_number("port", 0),
@@ -196,37 +274,5 @@ struct http *http_start(const struct conf *conf, const struct http_ops *ops, str
 	line[1].number = h->open_door.port;
 	line[3].number = h->admin_door.port;
 	log_fields(LOG_INFO, "listening", h->admin_door.daemon ? 4 : 3, line);
-	return h;
-}
-
-int http_port(const struct http *h)
-{
-	return h->open_door.port;
-}
-
-int http_admin_port(const struct http *h)
-{
-	return h->admin_door.port;
-}
-
-size_t http_open(const struct http *h)
-{
-	return h->taken_n;
-}
-
-void http_configure(struct http *h, const struct conf *conf)
-{
-	OWNED_BY(THREAD_NET);
-	h->conf = conf;
-}
-
-bool http_uses(const struct http *h, const struct conf *conf)
-{
-	if (h->conf == conf)
-		return true;
-	for (const struct peer *p = h->peers; p; p = p->next) {
-		if (p->rq && p->rq->conf == conf)
-			return true;
-	}
-	return false;
+	return &h->transport;
 }

@@ -12,6 +12,9 @@
 #include "snowgate/metric.h"
 
 #define USER_TIMEOUT_MS 30000 /* unacknowledged data after which the kernel gives a connection up */
+/* What the kernel holds for a client that reads slowly; by itself it would take 4 MB, and so long to become writable
+ * again that a client which reads all the time, at 40 kB/s, would seem to have stalled. */
+#define UNSENT_MAX (128 << 10)
 
 static void address_text(const struct sockaddr *sa, char out[64])
 {
@@ -43,13 +46,14 @@ static void name_both_ends(struct peer *p)
 
 static void tune(const struct peer *p)
 {
-	int on = 1, timeout = USER_TIMEOUT_MS;
+	int on = 1, timeout = USER_TIMEOUT_MS, unsent = UNSENT_MAX;
 
 	if (!p->local[0])
 		return;
 	(void)setsockopt(p->fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
 	(void)setsockopt(p->fd, SOL_SOCKET, SO_KEEPALIVE, &on, sizeof(on));
 	(void)setsockopt(p->fd, IPPROTO_TCP, TCP_USER_TIMEOUT, &timeout, sizeof(timeout));
+	(void)setsockopt(p->fd, IPPROTO_TCP, TCP_NOTSENT_LOWAT, &unsent, sizeof(unsent));
 }
 
 static struct peer *peer_new(struct door *d, struct MHD_Connection *c)
@@ -62,11 +66,6 @@ static struct peer *peer_new(struct door *d, struct MHD_Connection *c)
 	p->door = d;
 	p->connection = c;
 	p->fd = MHD_get_connection_info(c, MHD_CONNECTION_INFO_CONNECTION_FD)->connect_fd;
-	p->next = h->peers;
-	p->prev = &h->peers;
-	if (p->next)
-		p->next->prev = &p->next;
-	h->peers = p;
 	name_both_ends(p);
 	tune(p);
 	if (!d->admin) {
@@ -83,9 +82,8 @@ static struct peer *peer_new(struct door *d, struct MHD_Connection *c)
 static void peer_free(struct peer *p)
 {
 	CHECK(p, PEER_MAGIC);
-	*p->prev = p->next;
-	if (p->next)
-		p->next->prev = p->prev;
+	ring_leave(&p->queue);
+	ring_leave(&p->wake);
 	if (!p->door->admin) {
 		p->door->http->peers_n--;
 		metric_add(METRIC_http_connections, NULL, -1);
@@ -111,22 +109,49 @@ struct peer *peer_of(struct MHD_Connection *c)
 	return p;
 }
 
+static enum queue queue_of(const struct peer *p, enum phase phase)
+{
+	static const enum queue queues[] = {
+	    [PHASE_HEAD] = QUEUE_HEAD,   [PHASE_IDLE] = QUEUE_QUIET,  [PHASE_BODY] = QUEUE_BODY,
+	    [PHASE_DRAIN] = QUEUE_DRAIN, [PHASE_TAKEN] = QUEUE_QUIET, [PHASE_REPLY] = QUEUE_REPLY,
+	    [PHASE_STREAM] = QUEUE_BEAT,
+	};
+
+	return phase == PHASE_HEAD && p->over ? QUEUE_OVER : queues[phase];
+}
+
+void peer_queue(struct peer *p, enum queue queue)
+{
+	p->since = clock_now();
+	ring_join(&p->door->http->queues[queue], &p->queue);
+}
+
 void peer_phase(struct peer *p, enum phase phase)
 {
 	p->phase = phase;
-	p->since = clock_now();
+	peer_queue(p, queue_of(p, phase));
 }
 
 void peer_resume(struct peer *p)
 {
-	if (!p->parked)
-		return;
-	p->parked = false;
-	MHD_resume_connection(p->connection);
+	if (p->parked && !ring_joined(&p->wake))
+		ring_join(&p->door->http->wakes, &p->wake);
+}
+
+void peers_resume(struct http *h, size_t most)
+{
+	for (; most > 0 && !ring_empty(&h->wakes); most--) {
+		struct peer *p = container_of(h->wakes.next, struct peer, wake);
+
+		CHECK(p, PEER_MAGIC);
+		ring_leave(&p->wake);
+		p->parked = false;
+		MHD_resume_connection(p->connection);
+	}
 }
 
 /* A client that closes only its sending half looks the same and is treated the same. */
-static void depart(struct peer *p)
+void peer_depart(struct peer *p)
 {
 	struct http *h = p->door->http;
 	handle_t handle = p->handle;
@@ -136,10 +161,13 @@ static void depart(struct peer *p)
 		return;
 	p->handle = 0;
 	handle_drop(h->exchanges, handle);
-	metric_count(METRIC_http_departed, NULL);
+	if (p->stream.open)
+		stream_cut(p);
+	else
+		metric_count(METRIC_http_departed, NULL);
+	peer_resume(p);
 	if (!h->off)
 		h->ops.gone(h->ops.ctx, handle);
-	peer_resume(p);
 }
 
 void peer_event(struct peer *p, uint32_t events)
@@ -148,43 +176,49 @@ void peer_event(struct peer *p, uint32_t events)
 	if ((events & EPOLLIN) && p->phase == PHASE_IDLE)
 		peer_phase(p, PHASE_HEAD);
 	if ((events & (EPOLLRDHUP | EPOLLHUP | EPOLLERR)) && !p->gone)
-		depart(p);
+		peer_depart(p);
 }
 
-static usec_t allowed_time(const struct peer *p)
+/* ---- deadlines ---- */
+
+#define SWEEP_EVERY (100 * USEC_PER_MS) /* also the beat of the comments, which so go out in batches */
+
+static void cut_late(struct peer *p)
 {
-	const struct conf *conf = p->door->http->conf;
-
-	switch (p->phase) {
-	case PHASE_HEAD:
-		return p->over ? OVER_CAP_TIME : conf->listen_header_timeout;
-	case PHASE_BODY:
-		return conf->listen_body_timeout;
-	case PHASE_DRAIN:
-		return DRAIN_TIME;
-	case PHASE_REPLY:
-		return REPLY_TIME;
-	case PHASE_IDLE:  /* MHD's inactivity timeout */
-	case PHASE_TAKEN: /* the call has a deadline of its own */
-		break;
-	}
-	return INT64_MAX;
+	if (p->phase == PHASE_DRAIN)
+		peer_respond_raw(p);
+	(void)shutdown(p->fd, SHUT_RDWR); /* MHD finds it closed and cleans up */
+	peer_phase(p, p->phase);
 }
 
-#define SWEEP_EVERY (250 * USEC_PER_MS)
+/* act() moves the peer to another queue, or to the end of this one. */
+static void expire(struct http *h, enum queue queue, usec_t allowed, void (*act)(struct peer *p))
+{
+	struct ring *r = &h->queues[queue];
+	usec_t now = clock_now();
+
+	while (!ring_empty(r)) {
+		struct peer *p = container_of(r->next, struct peer, queue);
+
+		CHECK(p, PEER_MAGIC);
+		if (now - p->since < allowed)
+			break;
+		act(p);
+	}
+}
 
 void peers_sweep(struct timer *sweep)
 {
 	struct http *h = container_of(sweep, struct http, sweep);
-	usec_t now = clock_now();
+	const struct conf *conf = h->conf;
 
-	for (struct peer *p = h->peers; p; p = p->next) {
-		if (now - p->since < allowed_time(p))
-			continue;
-		if (p->phase == PHASE_DRAIN)
-			peer_respond_raw(p);
-		(void)shutdown(p->fd, SHUT_RDWR); /* MHD finds it closed and cleans up */
-		p->since = now;
-	}
-	timer_set(h->wheel, sweep, now + SWEEP_EVERY);
+	expire(h, QUEUE_HEAD, conf->listen_header_timeout, cut_late);
+	expire(h, QUEUE_OVER, OVER_CAP_TIME, cut_late);
+	expire(h, QUEUE_BODY, conf->listen_body_timeout, cut_late);
+	expire(h, QUEUE_DRAIN, DRAIN_TIME, cut_late);
+	expire(h, QUEUE_REPLY, REPLY_TIME, cut_late);
+	expire(h, QUEUE_STALL, conf->mcp_write_timeout, stream_stall);
+	if (conf->mcp_sse_keepalive > 0)
+		expire(h, QUEUE_BEAT, conf->mcp_sse_keepalive, stream_beat);
+	timer_set(h->wheel, sweep, clock_now() + SWEEP_EVERY);
 }

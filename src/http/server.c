@@ -199,11 +199,12 @@ static void answer_options(struct peer *p, const struct head *head)
 
 /* ---- the exchange ---- */
 
-static void exchange_begin(struct peer *p, const char *method)
+static void exchange_begin(struct peer *p, const char *method, const char *version)
 {
 	p->rq = request_new(p->door->http->conf, REQUEST_ARENA);
 	memcpy(p->id, p->rq->id, sizeof(p->id));
 	p->is_head = strcmp(method, "HEAD") == 0;
+	p->old_version = strcmp(version, "HTTP/1.0") == 0;
 	peer_phase(p, PHASE_BODY);
 }
 
@@ -220,8 +221,9 @@ static void exchange_end(struct peer *p)
 	struct http *h = p->door->http;
 
 	request_drop(p);
-	if (p->handle)
-		handle_drop(h->exchanges, p->handle);
+	if (p->handle) /* MHD was the first to see the client leave */
+		peer_depart(p);
+	stream_close(p);
 	if (p->response)
 		MHD_destroy_response(p->response);
 	free(p->origin);
@@ -256,7 +258,7 @@ static enum MHD_Result on_head(struct peer *p, const char *target, const char *m
 	const char *fault = p->target_fault;
 	struct head head;
 
-	exchange_begin(p, method);
+	exchange_begin(p, method, version);
 	head_collect(&head, p, target, method, version);
 	if (fault || (fault = hygiene_fault(&head)))
 		return refuse_head(p, fault);
@@ -335,7 +337,7 @@ static enum MHD_Result take(struct peer *p)
 /* The request has come in, or its connection was woken. */
 static enum MHD_Result on_end(struct peer *p)
 {
-	if (p->response)
+	if (p->response && !p->stream.cut)
 		return peer_respond(p);
 	return p->phase == PHASE_BODY ? take(p) : MHD_NO;
 }

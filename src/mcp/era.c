@@ -75,7 +75,9 @@ static bool has_claim(const struct rpc *rpc)
 int era_classify(struct arena *a, const struct rpc *rpc, const struct mcp_headers *h, struct era_verdict *v,
 		 struct mcp_fault *fault)
 {
+	static const struct mcp_headers absent = {.none = true};
 	*v = (struct era_verdict){ERA_LEGACY, REVISION_NONE, false};
+	h = h->none ? &absent : h;
 	*fault = (struct mcp_fault){ERR_OK, NULL, NULL};
 	if (rpc->kind == RPC_BATCH)
 		return classify_batch(a, h, v, fault);
@@ -90,7 +92,7 @@ int era_classify(struct arena *a, const struct rpc *rpc, const struct mcp_header
 	return claim ? modern_climb(a, rpc, h, fault) : ERR_OK;
 }
 
-/* Which eras know a method: bit 0 legacy, bit 1 modern. */
+/* eras: which of them know the method; bit 0 legacy, bit 1 modern. */
 static const struct {
 	const char *name;
 	enum method_id id;
@@ -102,8 +104,18 @@ static const struct {
     {"server/discover", MCP_DISCOVER, RPC_REQUEST, 2},
     {"tools/list", MCP_TOOLS_LIST, RPC_REQUEST, 3},
     {"tools/call", MCP_TOOLS_CALL, RPC_REQUEST, 3},
+    {"resources/list", MCP_RESOURCES_LIST, RPC_REQUEST, 3},
+    {"resources/templates/list", MCP_TEMPLATES_LIST, RPC_REQUEST, 3},
+    {"resources/read", MCP_RESOURCES_READ, RPC_REQUEST, 3},
+    {"resources/subscribe", MCP_SUBSCRIBE, RPC_REQUEST, 1},
+    {"resources/unsubscribe", MCP_UNSUBSCRIBE, RPC_REQUEST, 1},
+    {"prompts/list", MCP_PROMPTS_LIST, RPC_REQUEST, 3},
+    {"prompts/get", MCP_PROMPTS_GET, RPC_REQUEST, 3},
+    {"completion/complete", MCP_COMPLETE, RPC_REQUEST, 3},
+    {"logging/setLevel", MCP_SET_LEVEL, RPC_REQUEST, 1},
+    {"subscriptions/listen", MCP_LISTEN, RPC_REQUEST, 2},
     {"notifications/initialized", MCP_INITIALIZED, RPC_NOTIFICATION, 1},
-    {"notifications/cancelled", MCP_CANCELLED, RPC_NOTIFICATION, 1},
+    {"notifications/cancelled", MCP_CANCELLED, RPC_NOTIFICATION, 3},
 };
 
 enum method_id mcp_method(enum era era, enum rpc_kind kind, const char *method)

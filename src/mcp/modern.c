@@ -114,6 +114,7 @@ static int mismatch(struct arena *a, struct mcp_fault *f, const char *name, cons
 			 ECHO_MAX, header, ECHO_MAX, body);
 }
 
+/* The header against the body, and against what is served here; without headers the body alone. */
 static int check_version(struct arena *a, const struct rpc *rpc, const struct mcp_headers *h, struct mcp_fault *f)
 {
 	const char *claimed = json_text_of(rpc->meta, META_VERSION);
@@ -121,14 +122,14 @@ static int check_version(struct arena *a, const struct rpc *rpc, const struct mc
 		return mismatch(a, f, "MCP-Protocol-Version", h->protocol_version, claimed);
 	if (!revision_is_modern(revision_parse(claimed)))
 		return fault_version(a, f, true, claimed);
-	if (!h->protocol_version && rpc->kind == RPC_REQUEST)
+	if (!h->none && !h->protocol_version && rpc->kind == RPC_REQUEST)
 		return mismatch(a, f, "MCP-Protocol-Version", NULL, claimed);
 	return ERR_OK;
 }
 
 static int check_method(struct arena *a, const struct rpc *rpc, const struct mcp_headers *h, struct mcp_fault *f)
 {
-	bool absent_is_fine = rpc->kind == RPC_NOTIFICATION;
+	bool absent_is_fine = h->none || rpc->kind == RPC_NOTIFICATION;
 	if (h->method ? strcmp(h->method, rpc->method) != 0 : !absent_is_fine)
 		return mismatch(a, f, "Mcp-Method", h->method, rpc->method);
 	return ERR_OK;
@@ -145,7 +146,7 @@ static const char *named_by(const char *method)
 static int check_name(struct arena *a, const struct rpc *rpc, const struct mcp_headers *h, struct mcp_fault *f)
 {
 	const char *member = named_by(rpc->method);
-	if (!member || rpc->kind != RPC_REQUEST)
+	if (!member || h->none || rpc->kind != RPC_REQUEST)
 		return ERR_OK;
 	const json_t *name = json_object_get(rpc->params, member);
 	/* A body without a name is a matter of params (step 9), unless the header has one. */
@@ -213,6 +214,8 @@ int modern_check_params(struct arena *a, const json_t *schema, const json_t *arg
 	const char *key;
 	int err = ERR_OK;
 
+	if (h->none)
+		return ERR_OK;
 	json_object_foreach(properties, key, property)
 	{
 		const json_t *argument = json_object_get(arguments, key);

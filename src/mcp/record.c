@@ -1,4 +1,5 @@
 /* Sessions as records of the store, and back. */
+#include <limits.h>
 #include <string.h>
 
 #include "session_internal.h"
@@ -28,11 +29,11 @@ static int64_t *counter_of(const struct session *s, size_t i)
 
 static const struct {
 	const char *object; /* NULL: the record itself */
-	const char *members[14];
+	const char *members[17];
 } known[] = {
     {NULL,
      {"format", "reader", "id", "handle", "principal", "revision", "client", "context", "version", "preferences",
-      "counters", "created", "last_seen"}},
+      "counters", "created", "last_seen", "can", "log_level", "watched"}},
     {"principal", {"kind", "issuer", "subject", "group"}},
     {"client", {"name", "version"}},
     {"context", {"database", "schema", "warehouse", "role", "parameters"}},
@@ -125,6 +126,17 @@ static json_t *counters_json(const struct session *s)
 	return o;
 }
 
+static json_t *watched_json(const struct session *s)
+{
+	json_t *o = json_array();
+	for (size_t i = 0; i < s->watched.n; i++) {
+		json_t *uri = json_string(s->watched.v[i].uri);
+		if (uri)
+			json_array_append_new(o, uri);
+	}
+	return o;
+}
+
 bool session_record(struct buf *b, const struct session *s)
 {
 	json_t *o = json_object();
@@ -141,6 +153,9 @@ bool session_record(struct buf *b, const struct session *s)
 	json_object_set_new(o, "counters", counters_json(s));
 	put_number(o, "created", s->created);
 	put_number(o, "last_seen", s->last_seen);
+	put_number(o, "can", s->can);
+	put_number(o, "log_level", s->log_level);
+	json_object_set_new(o, "watched", watched_json(s));
 	if (s->unknown)
 		json_object_update_recursive(o, s->unknown);
 	bool written = json_write(b, o);
@@ -182,6 +197,21 @@ static void read_preferences(struct session *s, const json_t *o)
 	s->preferences.wait_seconds = json_int_of(o, "wait_seconds", -1);
 }
 
+/* What its client can and wants to hear; bits of `can` that are not known here stay for a newer program. */
+static void read_wishes(struct session *s, const json_t *record)
+{
+	int64_t can = json_int_of(record, "can", 0), level = json_int_of(record, "log_level", -1);
+	const json_t *watched = json_object_get(record, "watched");
+	s->can = can >= 0 && can <= UINT_MAX ? (unsigned)can : 0;
+	s->log_level = level >= LEVEL_DEBUG && level <= LEVEL_EMERGENCY ? (int)level : -1;
+	session_unwatch_all(s);
+	for (size_t i = 0; i < json_array_size(watched); i++) {
+		const char *uri = json_string_value(json_array_get(watched, i));
+		if (uri && !session_watch(s, uri, 0))
+			break;
+	}
+}
+
 /* All but the names and the times. */
 static void read_state(struct session *s, const json_t *record)
 {
@@ -189,6 +219,7 @@ static void read_state(struct session *s, const json_t *record)
 	session_set_client(s, json_text_of(client, "name"), json_text_of(client, "version"));
 	read_context(s, json_object_get(record, "context"));
 	read_preferences(s, json_object_get(record, "preferences"));
+	read_wishes(s, record);
 	for (size_t i = 0; i < ARRAY_LEN(counters); i++)
 		*counter_of(s, i) = json_int_of(numbers, counters[i].name, 0);
 	s->version = (uint64_t)json_int_of(record, "version", 0);

@@ -7,6 +7,11 @@
 #error "SNOWGATE_VERSION comes from the build"
 #endif
 
+/* completion.values, schema of every revision. */
+#define COMPLETIONS_MAX 100
+
+/* ---- what all results have in common ---- */
+
 /* {"name":...,"title":...,"version":...} as the revision knows it. */
 static bool server_info_write(struct buf *b, enum revision revision)
 {
@@ -16,88 +21,78 @@ static bool server_info_write(struct buf *b, enum revision revision)
 	return buf_adds(b, ",\"version\":\"" SNOWGATE_VERSION "\"}");
 }
 
-/* How long a result may be kept, and by whom: what one principal sees is never for another. */
-static bool cache_write(struct buf *b, int64_t ttl_ms)
-{
-	return buf_addf(b, ",\"ttlMs\":%lld,\"cacheScope\":\"private\"", (long long)(ttl_ms > 0 ? ttl_ms : 0));
-}
-
-static bool write_member(struct buf *b, const char *key, const json_t *value)
+bool member_write(struct buf *b, const char *key, const json_t *value)
 {
 	json_write_string(b, key, strlen(key));
 	buf_addc(b, ':');
 	return json_write(b, value);
 }
 
-/* The tail of a modern result: who answers, and the members of `meta`. */
-static bool modern_meta_write(struct buf *b, const json_t *meta)
+bool member_write_text(struct buf *b, const char *key, const char *text)
+{
+	buf_addf(b, "\"%s\":", key);
+	return json_write_string(b, text, strlen(text));
+}
+
+bool result_open(struct buf *b, enum revision revision)
+{
+	return buf_adds(b, revision_is_modern(revision) ? "{\"resultType\":\"complete\"," : "{");
+}
+
+bool meta_open(struct buf *b)
+{
+	buf_adds(b, "\"_meta\":{\"" META_SERVER "\":");
+	return server_info_write(b, REVISION_2026_07_28);
+}
+
+bool result_close(struct buf *b, enum revision revision, const json_t *meta)
 {
 	const char *key;
 	json_t *value;
 
-	buf_adds(b, ",\"_meta\":{\"" META_SERVER "\":");
-	server_info_write(b, REVISION_2026_07_28);
+	if (!revision_is_modern(revision)) {
+		if (meta) {
+			buf_addc(b, ',');
+			member_write(b, "_meta", meta);
+		}
+		return buf_addc(b, '}');
+	}
+	buf_addc(b, ',');
+	meta_open(b);
 	json_object_foreach((json_t *)meta, key, value)
 	{
 		if (strcmp(key, META_SERVER) == 0)
 			continue;
 		buf_addc(b, ',');
-		write_member(b, key, value);
+		member_write(b, key, value);
 	}
-	return buf_addc(b, '}');
+	return buf_adds(b, "}}");
 }
 
-/* The members of a tool that some revision lacks: known from `since` to `until`. */
-static const struct {
-	const char *name;
-	enum revision since, until;
-} gates[] = {
-    {"annotations", REVISION_2025_03_26, REVISION_2026_07_28},  {"title", REVISION_2025_06_18, REVISION_2026_07_28},
-    {"outputSchema", REVISION_2025_06_18, REVISION_2026_07_28}, {"_meta", REVISION_2025_06_18, REVISION_2026_07_28},
-    {"icons", REVISION_2025_11_25, REVISION_2026_07_28},        {"execution", REVISION_2025_11_25, REVISION_2025_11_25},
-};
-
-static bool revision_knows(enum revision revision, const char *member)
+/* How long a result may be kept, and by whom: what one principal sees is never for another. */
+static bool cache_write(struct buf *b, int64_t ttl_ms)
 {
-	for (size_t i = 0; i < ARRAY_LEN(gates); i++)
-		if (strcmp(gates[i].name, member) == 0)
-			return revision >= gates[i].since && revision <= gates[i].until;
-	return true;
+	return buf_addf(b, ",\"ttlMs\":%lld,\"cacheScope\":\"private\"", (long long)(ttl_ms > 0 ? ttl_ms : 0));
 }
 
-static bool write_tool(struct buf *b, enum revision revision, const json_t *tool)
+bool result_close_cached(struct buf *b, enum revision revision, int64_t ttl_ms)
 {
-	const char *key, *comma = "";
-	json_t *value;
-
-	buf_addc(b, '{');
-	json_object_foreach((json_t *)tool, key, value)
-	{
-		if (!revision_knows(revision, key))
-			continue;
-		buf_adds(b, comma);
-		write_member(b, key, value);
-		comma = ",";
-	}
-	return buf_addc(b, '}');
-}
-
-bool tools_list_write(struct buf *b, enum revision revision, const json_t *tools, int64_t ttl_ms)
-{
-	buf_adds(b, revision_is_modern(revision) ? "{\"resultType\":\"complete\",\"tools\":[" : "{\"tools\":[");
-	for (size_t i = 0; i < json_array_size(tools); i++) {
-		buf_adds(b, i ? "," : "");
-		write_tool(b, revision, json_array_get(tools, i));
-	}
-	buf_addc(b, ']');
-	if (revision_is_modern(revision)) {
+	if (revision_is_modern(revision))
 		cache_write(b, ttl_ms);
-		modern_meta_write(b, NULL);
-	}
-	return buf_addc(b, '}');
+	return result_close(b, revision, NULL);
 }
 
-static bool write_content(struct buf *b, struct slice text)
+bool empty_result_write(struct buf *b, enum revision revision)
+{
+	if (!revision_is_modern(revision))
+		return buf_adds(b, "{}");
+	buf_adds(b, "{\"resultType\":\"complete\"");
+	return result_close(b, revision, NULL);
+}
+
+/* ---- tools/call, prompts/get, completion/complete ---- */
+
+static bool content_write(struct buf *b, struct slice text)
 {
 	buf_adds(b, "\"content\":[");
 	if (text.data) {
@@ -110,56 +105,78 @@ static bool write_content(struct buf *b, struct slice text)
 
 bool tool_result_write(struct buf *b, enum revision revision, const struct tool_result *r)
 {
-	buf_adds(b, revision_is_modern(revision) ? "{\"resultType\":\"complete\"," : "{");
-	write_content(b, r->text);
+	result_open(b, revision);
+	content_write(b, r->text);
 	if (r->structured.n && revision >= REVISION_2025_06_18) {
 		buf_adds(b, ",\"structuredContent\":");
 		buf_add(b, r->structured.data, r->structured.n);
 	}
 	if (r->is_error)
 		buf_adds(b, ",\"isError\":true");
-	if (revision_is_modern(revision)) {
-		modern_meta_write(b, r->meta);
-	} else if (r->meta) {
-		buf_addc(b, ',');
-		write_member(b, "_meta", r->meta);
-	}
-	return buf_addc(b, '}');
+	return result_close(b, revision, r->meta);
 }
 
-bool empty_result_write(struct buf *b, enum revision revision)
+bool prompt_result_write(struct buf *b, enum revision revision, const char *description, const json_t *messages)
 {
-	if (!revision_is_modern(revision))
-		return buf_adds(b, "{}");
-	buf_adds(b, "{\"resultType\":\"complete\"");
-	modern_meta_write(b, NULL);
-	return buf_addc(b, '}');
+	result_open(b, revision);
+	if (description) {
+		member_write_text(b, "description", description);
+		buf_addc(b, ',');
+	}
+	member_write(b, "messages", messages);
+	return result_close(b, revision, NULL);
 }
 
-static bool add_instructions(struct buf *b, const char *instructions)
+bool completion_write(struct buf *b, enum revision revision, const json_t *values, int64_t total, bool more)
+{
+	size_t n = json_array_size(values), shown = n < COMPLETIONS_MAX ? n : COMPLETIONS_MAX;
+
+	result_open(b, revision);
+	buf_adds(b, "\"completion\":{\"values\":[");
+	for (size_t i = 0; i < shown; i++) {
+		buf_adds(b, i ? "," : "");
+		json_write(b, json_array_get(values, i));
+	}
+	buf_addc(b, ']');
+	if (total >= 0)
+		buf_addf(b, ",\"total\":%lld", (long long)total);
+	buf_addf(b, ",\"hasMore\":%s}", more || shown < n ? "true" : "false");
+	return result_close(b, revision, NULL);
+}
+
+/* ---- initialize and server/discover ---- */
+
+static bool capabilities_write(struct buf *b, enum revision revision)
+{
+	buf_adds(b, "\"capabilities\":{\"tools\":{\"listChanged\":true},\"prompts\":{\"listChanged\":true},"
+		    "\"resources\":{\"subscribe\":true,\"listChanged\":true},\"logging\":{}");
+	return buf_adds(b, revision >= REVISION_2025_03_26 ? ",\"completions\":{}}" : "}");
+}
+
+static bool instructions_write(struct buf *b, const char *instructions)
 {
 	if (!instructions)
 		return !buf_failed(b);
-	buf_adds(b, ",\"instructions\":");
-	struct slice text = slice_of(instructions);
-	return json_write_string(b, text.data, text.n);
+	buf_addc(b, ',');
+	return member_write_text(b, "instructions", instructions);
 }
 
 bool initialize_write(struct buf *b, enum revision revision, const char *instructions)
 {
-	buf_addf(
-	    b, "{\"protocolVersion\":\"%s\",\"capabilities\":{\"tools\":{}},\"serverInfo\":", revision_name(revision));
+	buf_addf(b, "{\"protocolVersion\":\"%s\",", revision_name(revision));
+	capabilities_write(b, revision);
+	buf_adds(b, ",\"serverInfo\":");
 	server_info_write(b, revision);
-	add_instructions(b, instructions);
+	instructions_write(b, instructions);
 	return buf_addc(b, '}');
 }
 
 bool discover_write(struct buf *b, const char *instructions, int64_t ttl_ms)
 {
-	buf_addf(b, "{\"resultType\":\"complete\",\"supportedVersions\":[\"%s\"],\"capabilities\":{\"tools\":{}}",
-		 revision_name(REVISION_2026_07_28));
-	add_instructions(b, instructions);
-	cache_write(b, ttl_ms);
-	modern_meta_write(b, NULL);
-	return buf_addc(b, '}');
+	const enum revision revision = REVISION_2026_07_28;
+	result_open(b, revision);
+	buf_addf(b, "\"supportedVersions\":[\"%s\"],", revision_name(revision));
+	capabilities_write(b, revision);
+	instructions_write(b, instructions);
+	return result_close_cached(b, revision, ttl_ms);
 }

@@ -28,8 +28,7 @@ static const char *parse_trouble(enum json_verdict verdict)
 	}
 }
 
-/* An id is a string or a whole number, never null; 1.0 is a whole number. */
-static bool id_is_valid(const json_t *id)
+bool rpc_id_is_valid(const json_t *id)
 {
 	if (json_is_real(id))
 		return json_real_value(id) == floor(json_real_value(id));
@@ -41,7 +40,7 @@ static int read_id(struct arena *a, struct slice body, struct rpc *rpc, struct m
 	const json_t *id = json_object_get(rpc->root, "id");
 	if (!id)
 		return ERR_OK;
-	if (!id_is_valid(id))
+	if (!rpc_id_is_valid(id))
 		return fault_set(a, fault, ERR_INVALID_REQUEST, "id must be a string or an integer%s",
 				 json_is_null(id) ? ", not null; leave it out to send a notification" : "");
 	rpc->id = json_raw_member(body, "id");
@@ -98,10 +97,31 @@ static int read_object(struct arena *a, struct slice body, struct rpc *rpc, stru
 }
 
 /* What no element of a batch may be, whatever revision the session speaks. */
+static int check_element(struct arena *a, const json_t *element, struct mcp_fault *fault)
+{
+	const char *method = json_text_of(element, "method");
+	if (!json_is_object(element))
+		return fault_set(a, fault, ERR_INVALID_REQUEST, "every element of a batch must be an object");
+	if (method && strcmp(method, "initialize") == 0)
+		return fault_set(a, fault, ERR_INVALID_REQUEST,
+				 "initialize must not be part of a batch; send it alone");
+	if (json_object_get(json_object_get(json_object_get(element, "params"), "_meta"), META_VERSION))
+		return fault_set(a, fault, ERR_INVALID_REQUEST,
+				 "protocol 2026-07-28 has no batches; send each request in a POST of its own");
+	return ERR_OK;
+}
+
+static bool is_response(const json_t *element)
+{
+	return !json_object_get(element, "method") &&
+	       (json_object_get(element, "result") || json_object_get(element, "error"));
+}
+
 static int read_batch(struct arena *a, struct rpc *rpc, struct mcp_fault *fault)
 {
-	size_t i, n = json_array_size(rpc->root);
+	size_t i, n = json_array_size(rpc->root), responses = 0;
 	json_t *element;
+	int err;
 
 	rpc->kind = RPC_BATCH;
 	if (n == 0 || n > RPC_BATCH_MAX)
@@ -109,16 +129,14 @@ static int read_batch(struct arena *a, struct rpc *rpc, struct mcp_fault *fault)
 				 "a batch must hold 1 to %d messages, this one holds %zu", RPC_BATCH_MAX, n);
 	json_array_foreach(rpc->root, i, element)
 	{
-		const char *method = json_text_of(element, "method");
-		if (!json_is_object(element))
-			return fault_set(a, fault, ERR_INVALID_REQUEST, "every element of a batch must be an object");
-		if (method && strcmp(method, "initialize") == 0)
-			return fault_set(a, fault, ERR_INVALID_REQUEST,
-					 "initialize must not be part of a batch; send it alone");
-		if (json_object_get(json_object_get(json_object_get(element, "params"), "_meta"), META_VERSION))
-			return fault_set(a, fault, ERR_INVALID_REQUEST,
-					 "protocol 2026-07-28 has no batches; send each request in a POST of its own");
+		err = check_element(a, element, fault);
+		if (err != ERR_OK)
+			return err;
+		responses += is_response(element);
 	}
+	if (responses != 0 && responses != n)
+		return fault_set(a, fault, ERR_INVALID_REQUEST,
+				 "a batch must hold responses alone, or requests and notifications alone");
 	return ERR_OK;
 }
 
@@ -182,7 +200,7 @@ size_t rpc_batch_split(struct slice body, size_t max, struct slice *elements)
 		return 0;
 	for (size_t i = (size_t)(open - body.data) + 1; i < body.n && n < max; i++) {
 		size_t end = element_end(body, i);
-		if (end > body.n)
+		if (end >= body.n)
 			break;
 		elements[n++] = (struct slice){body.data + i, end - i};
 		i = end;

@@ -227,9 +227,35 @@ static bool fits_type(const json_t *types, const json_t *value)
 	return types == NULL;
 }
 
+static bool value_equal(const json_t *a, const json_t *b);
+
+static bool members_equal(const json_t *a, const json_t *b)
+{
+	const char *key;
+	json_t *member;
+
+	json_object_foreach((json_t *)a, key, member)
+	{
+		const json_t *other = json_object_get(b, key);
+		if (!other || !value_equal(member, other))
+			return false;
+	}
+	return json_object_size(a) == json_object_size(b);
+}
+
+/* JSON Schema 2020-12, 4.2.2: numbers are equal where their values are, also within arrays and objects. */
 static bool value_equal(const json_t *a, const json_t *b)
 {
-	return json_is_number(a) && json_is_number(b) ? number_equal(a, b) : json_equal(a, b);
+	if (json_is_number(a) && json_is_number(b))
+		return number_equal(a, b);
+	if (json_is_object(a) && json_is_object(b))
+		return members_equal(a, b);
+	if (!json_is_array(a) || json_array_size(a) != json_array_size(b))
+		return json_equal(a, b);
+	for (size_t i = 0; i < json_array_size(a); i++)
+		if (!value_equal(json_array_get(a, i), json_array_get(b, i)))
+			return false;
+	return json_is_array(b);
 }
 
 static bool fits_enum(const json_t *list, const json_t *value)
@@ -240,7 +266,7 @@ static bool fits_enum(const json_t *list, const json_t *value)
 	return list == NULL;
 }
 
-/* -1, 0, 1. Integers are compared as integers; the rest as doubles. */
+/* -1, 0, 1. A whole number beyond 2^53 has no double of its own, so that equal doubles are looked at again. */
 static int number_compare(const json_t *a, const json_t *b)
 {
 	if (json_is_integer(a) && json_is_integer(b)) {
@@ -248,6 +274,9 @@ static int number_compare(const json_t *a, const json_t *b)
 		return (x > y) - (x < y);
 	}
 	double x = json_number_value(a), y = json_number_value(b);
+	int64_t whole_x, whole_y;
+	if (x == y && schema_integer(a, &whole_x) && schema_integer(b, &whole_y))
+		return (whole_x > whole_y) - (whole_x < whole_y);
 	return (x > y) - (x < y);
 }
 

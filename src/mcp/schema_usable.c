@@ -71,6 +71,13 @@ static bool is_schema(const json_t *value)
 	return json_is_object(value) || json_is_boolean(value);
 }
 
+/* mcp-protocol.md 6: what is written in another dialect is not understood here. */
+static bool is_dialect(const json_t *value)
+{
+	const char *name = json_string_value(value);
+	return name && strcmp(name, "https://json-schema.org/draft/2020-12/schema") == 0;
+}
+
 /* Every keyword that may stand in a schema, with the form its value must have. Annotations take any. */
 static const struct {
 	const char *name;
@@ -92,7 +99,7 @@ static const struct {
     {"minLength", is_count},
     {"maxLength", is_count},
     {"x-mcp-header", is_anything},
-    {"$schema", is_anything},
+    {"$schema", is_dialect},
     {"$id", is_anything},
     {"$comment", is_anything},
     {"title", is_anything},

@@ -20,6 +20,7 @@ struct session_owner {
 struct session_table {
 	const struct session_keys *keys;
 	struct session_limits limits;
+	struct stream_pool *pool;
 	uint64_t seed;
 	struct hash ids, handles, owners;
 	struct session_link idle; /* head of all idle ones, longest idle first */
@@ -125,15 +126,18 @@ struct session *session_make(const struct principal *p, enum revision revision)
 	s->magic = SESSION_MAGIC;
 	s->principal = *p;
 	s->revision = revision;
+	s->log_level = -1;
 	s->preferences.limit = s->preferences.wait_seconds = -1;
 	s->created = s->last_seen = clock_wall();
 	s->used = clock_now();
 	return s;
 }
 
-void session_destroy(struct session *s)
+void session_destroy(struct session_table *t, struct session *s)
 {
 	CHECK(s, SESSION_MAGIC);
+	stream_set_free(t->pool, &s->streams);
+	session_unwatch_all(s);
 	context_clear(&s->context);
 	json_decref(s->unknown);
 	free(s->client_name);
@@ -163,6 +167,54 @@ void session_set_client(struct session *s, const char *name, const char *version
 	s->client_version = new_version;
 }
 
+/* ---- watched resources ---- */
+
+static size_t watched_at(const struct session *s, const char *uri)
+{
+	size_t i = 0;
+	while (i < s->watched.n && strcmp(s->watched.v[i].uri, uri) != 0)
+		i++;
+	return i;
+}
+
+bool session_watch(struct session *s, const char *uri, uint64_t since)
+{
+	CHECK(s, SESSION_MAGIC);
+	if (session_watches(s, uri))
+		return true;
+	if (s->watched.n >= SESSION_WATCHED_MAX || strnlen(uri, SESSION_URI_MAX + 1) > SESSION_URI_MAX)
+		return false;
+	s->watched.v = xrealloc(s->watched.v, (s->watched.n + 1) * sizeof(*s->watched.v));
+	s->watched.v[s->watched.n++] = (struct watched){xstrdup(uri), since};
+	return true;
+}
+
+void session_unwatch(struct session *s, const char *uri)
+{
+	CHECK(s, SESSION_MAGIC);
+	size_t i = watched_at(s, uri);
+	if (i == s->watched.n)
+		return;
+	free(s->watched.v[i].uri);
+	s->watched.n--;
+	memmove(s->watched.v + i, s->watched.v + i + 1, (s->watched.n - i) * sizeof(*s->watched.v));
+}
+
+bool session_watches(const struct session *s, const char *uri)
+{
+	CHECK(s, SESSION_MAGIC);
+	return watched_at(s, uri) < s->watched.n;
+}
+
+void session_unwatch_all(struct session *s)
+{
+	for (size_t i = 0; i < s->watched.n; i++)
+		free(s->watched.v[i].uri);
+	free(s->watched.v);
+	s->watched.v = NULL;
+	s->watched.n = 0;
+}
+
 void session_touch(struct session_table *t, struct session *s)
 {
 	s->used = clock_now();
@@ -185,11 +237,13 @@ static void take_out(struct session_table *t, struct session *s)
 
 /* ---- the table ---- */
 
-struct session_table *session_table_new(const struct session_keys *keys, struct session_limits limits)
+struct session_table *session_table_new(const struct session_keys *keys, struct session_limits limits,
+					struct stream_pool *pool)
 {
 	struct session_table *t = xalloc(sizeof(*t));
 	t->keys = keys;
 	t->limits = limits;
+	t->pool = pool;
 	crypt_random(&t->seed, sizeof(t->seed));
 	list_init(&t->idle);
 	return t;
@@ -203,7 +257,7 @@ void session_table_free(struct session_table *t)
 		while (t->ids.slots[i]) {
 			struct session *s = container_of(t->ids.slots[i], struct session, by_id);
 			take_out(t, s);
-			session_destroy(s);
+			session_destroy(t, s);
 		}
 	hash_free(&t->ids);
 	hash_free(&t->handles);
@@ -278,7 +332,7 @@ bool session_admit(struct session_table *t, struct session *s)
 {
 	struct session_names displaced;
 	if (!session_has_room(t, &s->principal)) {
-		session_destroy(s);
+		session_destroy(t, s);
 		return false;
 	}
 	make_room(t, &s->principal, &displaced);
@@ -350,7 +404,7 @@ void session_end(struct session_table *t, struct session *s)
 	take_out(t, s);
 	s->ended = true;
 	if (!s->open_calls)
-		session_destroy(s);
+		session_destroy(t, s);
 }
 
 void session_call_opened(struct session *s)
@@ -368,7 +422,7 @@ void session_call_closed(struct session_table *t, struct session *s)
 	if (s->open_calls)
 		return;
 	if (s->ended)
-		session_destroy(s);
+		session_destroy(t, s);
 	else
 		session_touch(t, s);
 }

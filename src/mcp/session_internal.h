@@ -31,7 +31,8 @@ void session_handle_mint(char out[SESSION_HANDLE_SIZE]);
 struct session *session_find(struct session_table *t, const char *id); /* neither checked nor touched */
 /* A session without id and handle, in no table. */
 struct session *session_make(const struct principal *p, enum revision revision);
-void session_destroy(struct session *s);
+void session_destroy(struct session_table *t, struct session *s); /* and its streams */
+void session_unwatch_all(struct session *s);
 /* Takes a place for s, whose id is set; displaces from memory. A handle that is empty or taken is minted anew. False,
  * and s destroyed, where there is no room. */
 bool session_admit(struct session_table *t, struct session *s) MUST_USE;

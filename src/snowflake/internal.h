@@ -79,4 +79,8 @@ void cancel_forget_all(void);
 /* statement.c: the call of a job that is here is no longer wanted. */
 void statement_cancelled(struct job *j);
 
+/* ---- notice.c ---- */
+/* A new stage of a call, for a client that listens. */
+void notice(struct call *c, enum mcp_level level, const char *format, ...) PRINTF_LIKE(3, 4);
+
 #endif

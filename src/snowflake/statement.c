@@ -124,7 +124,7 @@ static enum verdict fail_with(struct call *c, enum err err, const char *message)
 
 static bool may_answer_early(const struct call *c, const struct job *j, const struct statement *s)
 {
-	return s->kind == STATEMENT_RUN && s->state == STATEMENT_RUNNING && c->step == STEP_poll && c->exchange &&
+	return s->kind == STATEMENT_RUN && s->state == STATEMENT_RUNNING && c->step == STEP_poll && !c->answered &&
 	       !s->metadata && c->deadline && !j->cancelled && !j->early;
 }
 
@@ -132,7 +132,7 @@ static bool may_answer_early(const struct call *c, const struct job *j, const st
 static void answer_early(struct call *c, struct job *j, struct statement *s)
 {
 	snowflake.ops->answer_early(c);
-	c->exchange = 0;
+	c->answered = true;
 	j->early = true;
 	s->rows = 0;
 }
@@ -190,6 +190,8 @@ static enum verdict try_again(struct call *c, struct job *j, const struct readin
 	if (j->early || (s->tries < conf_of(c)->snowflake_retries && then <= give_up_at(c, s))) {
 		s->tries++;
 		j->not_before = then;
+		notice(c, LEVEL_WARNING, "try %d in %lld ms: %s", s->tries + 1,
+		       (long long)((then - clock_now()) / USEC_PER_MS), r->message);
 		return call_goto(c, c->step);
 	}
 	return j->cancelled && !s->write ? end_cancelled(c) : fail(c, r);
@@ -337,6 +339,8 @@ enum verdict step_sign(struct call *c)
 		crypt_uuid(s->request_id);
 	s->sent = clock_now();
 	begin_request(j, s);
+	if (s->kind == STATEMENT_RUN)
+		notice(c, LEVEL_DEBUG, "submitting statement %zu of %zu", c->plan_at + 1, c->plan_n);
 	if (token_get(c->request->policy->connection, &token, &why)) {
 		const char *name = c->request->policy->connection->name;
 		return fail_with(
@@ -402,6 +406,7 @@ static enum verdict submit_done(struct call *c, struct job *j, struct reading *r
 	if (r->meaning == MEANS_RESULT)
 		return to_decode(c, j, 0);
 	begin_request(j, s);
+	notice(c, LEVEL_INFO, "running as query %s", s->handle);
 	return go(c, j, s->write ? STEP_handle : STEP_poll);
 }
 
@@ -530,6 +535,7 @@ static enum verdict cancel_done(struct call *c, struct job *j, struct reading *r
 
 static enum verdict send_fetch(struct call *c, struct job *j, struct statement *s)
 {
+	notice(c, LEVEL_DEBUG, "fetching partition %zu of %zu", s->next_partition + 1, s->partitions_n);
 	set_path(j, "/api/v2/statements/%s?requestId=%s&partition=%zu", s->handle, s->request_id, s->next_partition);
 	buf_clear(&j->request.body);
 	return send(c, j, WIRE_FETCH, conf_of(c)->snowflake_request_timeout);

@@ -308,5 +308,6 @@ int guard_check(struct arena *a, struct slice sql, unsigned classes, struct guar
 		sql = SLICE("");
 	verdict->allowed = text_is_clean(&g, sql) && tokens_read(&g, sql) && is_one_statement(&g) &&
 			   signs_are_plain(&g) && brackets_match(&g) && guard_statement(&g, 0);
+	verdict->destructive = verdict->allowed && guard_destroys(&g);
 	return g.no_memory ? ERR_NOMEM : ERR_OK;
 }

@@ -40,6 +40,8 @@ bool guard_needs(struct guard *g, size_t at, unsigned class); /* is the class am
 bool guard_statement(struct guard *g, size_t at);
 /* guard_define.c: CREATE, ALTER, DROP, UNDROP, COMMENT */
 bool guard_define(struct guard *g, size_t at);
+/* guard_destroy.c: may what was there be gone after this statement, which is allowed? */
+bool guard_destroys(const struct guard *g);
 /* guard_session.c: USE and ALTER SESSION */
 bool guard_use(struct guard *g, size_t at);
 bool guard_alter_session(struct guard *g, size_t at);

@@ -3,9 +3,6 @@
 
 #include <string.h>
 
-/* SHOW returns at most so many rows (Snowflake, SHOW commands). */
-#define SHOW_MAX 10000
-
 /* ---- list_objects ---- */
 
 static const struct kind {
@@ -278,6 +275,23 @@ static int plan_ddl(struct call *c, const struct described *d, const char *kind)
 	return plan_metadata(c, arena_text(c->arena, &sql), &c->context, 1) ? ERR_OK : ERR_NOMEM;
 }
 
+/* Two looks at every database. */
+static int plan_looks(struct call *c, struct described *d)
+{
+	int rc = ERR_OK;
+
+	c->tool_state = d;
+	for (size_t i = 0; i < d->databases_n && rc == ERR_OK; i++) {
+		rc = plan_look(c, d, d->database[i], "TABLE_SCHEMA, TABLE_NAME, TABLE_TYPE, ROW_COUNT, COMMENT",
+			       "TABLES", "TABLE_SCHEMA, TABLE_NAME");
+		if (rc == ERR_OK)
+			rc = plan_look(c, d, d->database[i],
+				       "TABLE_SCHEMA, TABLE_NAME, COLUMN_NAME, DATA_TYPE, IS_NULLABLE, COMMENT",
+				       "COLUMNS", "TABLE_SCHEMA, TABLE_NAME, ORDINAL_POSITION");
+	}
+	return rc;
+}
+
 int plan_describe_object(struct call *c)
 {
 	const char *kind = json_text_of(c->arguments, "kind");
@@ -287,20 +301,28 @@ int plan_describe_object(struct call *c)
 	if (rc != ERR_OK)
 		return rc;
 	arguments_window(c, SHOW_MAX);
-	c->tool_state = d;
 	rc = names_read(c, d);
-	for (size_t i = 0; i < d->databases_n && rc == ERR_OK; i++) {
-		rc = plan_look(c, d, d->database[i], "TABLE_SCHEMA, TABLE_NAME, TABLE_TYPE, ROW_COUNT, COMMENT",
-			       "TABLES", "TABLE_SCHEMA, TABLE_NAME");
-		if (rc == ERR_OK)
-			rc = plan_look(c, d, d->database[i],
-				       "TABLE_SCHEMA, TABLE_NAME, COLUMN_NAME, DATA_TYPE, IS_NULLABLE, COMMENT",
-				       "COLUMNS", "TABLE_SCHEMA, TABLE_NAME, ORDINAL_POSITION");
-	}
+	if (rc == ERR_OK)
+		rc = plan_looks(c, d);
 	d->with_ddl = kind != NULL;
-	if (rc == ERR_OK && kind)
-		rc = plan_ddl(c, d, kind);
-	return rc;
+	return rc == ERR_OK && kind ? plan_ddl(c, d, kind) : rc;
+}
+
+/* Whether it is a view is not known yet: the text of one is looked for before the DDL of a table is asked for. */
+int plan_describe_one(struct call *c, const struct sql_name *name)
+{
+	struct described *d = arena_alloc(c->arena, sizeof *d);
+	int rc;
+
+	if (!d)
+		return refuse_memory(c);
+	*d = (struct described){
+	    .n = 1, .name = {*name}, .databases_n = 1, .database = {name->part[0]}, .with_ddl = true};
+	rc = plan_looks(c, d);
+	if (rc == ERR_OK)
+		rc = plan_look(c, d, name->part[0], "TABLE_SCHEMA, TABLE_NAME, VIEW_DEFINITION", "VIEWS",
+			       "TABLE_SCHEMA, TABLE_NAME");
+	return rc == ERR_OK ? plan_ddl(c, d, "table") : rc;
 }
 
 static const char *or_empty(const char *text)
@@ -357,31 +379,49 @@ static const struct statement *looks_of(const struct call *c, const struct descr
 	return NULL;
 }
 
+/* The look that failed; NULL where every one is there. */
+static const struct statement *look_failure(const struct call *c, const struct described *d)
+{
+	for (size_t i = 0; i < 2 * d->databases_n; i++)
+		if (c->plan[i].state != STATEMENT_SUCCEEDED)
+			return &c->plan[i];
+	return NULL;
+}
+
+/* Name number i with its DDL; false where it is not there. */
+static bool described_told(const struct call *c, const struct described *d, size_t i, struct buf *b)
+{
+	const struct statement *looks = looks_of(c, d, d->name[i].part[0]);
+	const struct statement *ddl = d->with_ddl ? &c->plan[c->plan_n - 1] : NULL;
+
+	if (!object_told(b, &looks[0], &looks[1], &d->name[i]))
+		return false;
+	if (ddl && ddl->state == STATEMENT_SUCCEEDED)
+		buf_addf(b, "%s\n", or_empty(statement_cell(ddl, 0, i)));
+	return true;
+}
+
 void answer_describe_object(struct call *c)
 {
 	const struct described *d = c->tool_state;
-	const struct statement *ddl = d->with_ddl ? &c->plan[c->plan_n - 1] : NULL;
+	const struct statement *failure = look_failure(c, d);
 	struct buf *b = &c->answer.text;
 	size_t found = 0;
 
-	for (size_t i = 0; i < 2 * d->databases_n; i++)
-		if (c->plan[i].state != STATEMENT_SUCCEEDED) {
-			tool_statement_error(c, &c->plan[i]);
-			return;
-		}
+	if (failure) {
+		tool_statement_error(c, failure);
+		return;
+	}
 	for (size_t i = 0; i < d->n; i++) {
 		const struct sql_name *name = &d->name[i];
-		const struct statement *looks = looks_of(c, d, name->part[0]);
 
-		if (!object_told(b, &looks[0], &looks[1], name)) {
+		if (!described_told(c, d, i, b)) {
 			buf_addf(b,
 				 "%s.%s.%s: not found, or not granted to this role; list_objects shows what there is\n",
 				 name->part[0], name->part[1], name->part[2]);
 			continue;
 		}
 		found++;
-		if (ddl && ddl->state == STATEMENT_SUCCEEDED)
-			buf_addf(b, "%s\n", or_empty(statement_cell(ddl, 0, i)));
 		buf_addc(b, '\n');
 	}
 	if (found == 0)
@@ -389,4 +429,21 @@ void answer_describe_object(struct call *c)
 	if (buf_failed(b))
 		tool_error(c, ERR_NOMEM, NULL, NULL,
 			   "the descriptions do not fit into one answer; ask for fewer names");
+}
+
+const struct statement *describe_one_failure(const struct call *c)
+{
+	return look_failure(c, c->tool_state);
+}
+
+bool describe_one_told(const struct call *c, struct buf *b)
+{
+	const struct statement *view = &c->plan[2];
+	const char *text = view->state == STATEMENT_SUCCEEDED ? statement_cell(view, 0, 2) : NULL;
+
+	if (!described_told(c, c->tool_state, 0, b))
+		return false;
+	if (text && *text && c->plan[3].state != STATEMENT_SUCCEEDED)
+		buf_addf(b, "%s\n", text);
+	return true;
 }

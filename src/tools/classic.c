@@ -4,7 +4,6 @@
 #include <string.h>
 
 #define CLASSIC_ROWS 10 /* query_view's default */
-#define SHOW_MAX     10000
 
 int plan_list_databases(struct call *c)
 {

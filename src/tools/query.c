@@ -152,21 +152,24 @@ static int within_databases(struct call *c, const char *sql, const struct contex
 
 static int plan_statement(struct call *c, const char *sql, const struct guard_verdict *v)
 {
+	bool dry_run = json_bool_of(c->arguments, "dry_run", false), asked = false;
 	struct context x;
 	struct statement *s;
 	int rc = arguments_context(c, &x);
 
 	if (rc == ERR_OK)
 		rc = within_databases(c, sql, &x);
-	if (rc != ERR_OK)
+	if (rc == ERR_OK && v->destructive && !dry_run)
+		rc = confirm_statement(c, sql, &x, &asked);
+	if (rc != ERR_OK || asked)
 		return rc;
-	if (json_bool_of(c->arguments, "dry_run", false))
+	if (dry_run)
 		sql = arena_printf(c->arena, "EXPLAIN USING TEXT %s", sql);
 	s = plan_add(c, STATEMENT_RUN, sql, &x);
 	if (!s || !bind_all(c, s))
 		return ERR_NOMEM;
 	c->class = v->class;
-	s->write = (v->class & (CLASS_DML | CLASS_DDL | CLASS_DCL)) && !json_bool_of(c->arguments, "dry_run", false);
+	s->write = (v->class & (CLASS_DML | CLASS_DDL | CLASS_DCL)) && !dry_run;
 	s->timeout_s = argument_int(c->arguments, "timeout_seconds", s->timeout_s);
 	return ERR_OK;
 }

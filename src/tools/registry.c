@@ -9,29 +9,33 @@ extern const char *const tool_definitions[]; /* made by embed.cmake from defs/ *
 static struct tool tools[] = {
     {.name = "execute_query",
      .toolsets = TOOLSET_CORE | TOOLSET_CLASSIC,
-     .plan = plan_execute_query,
-     .confirm = confirm_execute_query,
-     .answer = answer_execute_query},
-    {.name = "get_result", .toolsets = TOOLSET_CORE, .plan = plan_get_result, .answer = answer_rows},
-    {.name = "cancel_query", .toolsets = TOOLSET_CORE, .plan = plan_cancel_query, .answer = answer_cancel_query},
-    {.name = "list_objects", .toolsets = TOOLSET_CORE, .plan = plan_list_objects, .answer = answer_list_objects},
+     .handler = {.plan = plan_execute_query, .confirm = confirm_execute_query, .answer = answer_execute_query}},
+    {.name = "get_result", .toolsets = TOOLSET_CORE, .handler = {.plan = plan_get_result, .answer = answer_rows}},
+    {.name = "cancel_query",
+     .toolsets = TOOLSET_CORE,
+     .handler = {.plan = plan_cancel_query, .answer = answer_cancel_query}},
+    {.name = "list_objects",
+     .toolsets = TOOLSET_CORE,
+     .handler = {.plan = plan_list_objects, .answer = answer_list_objects}},
     {.name = "describe_object",
      .toolsets = TOOLSET_CORE,
-     .plan = plan_describe_object,
-     .answer = answer_describe_object},
+     .handler = {.plan = plan_describe_object, .answer = answer_describe_object}},
     {.name = "set_context",
      .toolsets = TOOLSET_CORE,
-     .plan = plan_set_context,
-     .confirm = confirm_set_context,
-     .answer = answer_set_context,
-     .on_net = true},
+     .handler = {.plan = plan_set_context,
+		 .confirm = confirm_set_context,
+		 .answer = answer_set_context,
+		 .answer_on_net = true}},
     {.name = "list_databases",
      .toolsets = TOOLSET_CLASSIC,
-     .plan = plan_list_databases,
-     .answer = answer_list_databases},
-    {.name = "list_views", .toolsets = TOOLSET_CLASSIC, .plan = plan_list_views, .answer = answer_list_views},
-    {.name = "describe_view", .toolsets = TOOLSET_CLASSIC, .plan = plan_describe_view, .answer = answer_describe_view},
-    {.name = "query_view", .toolsets = TOOLSET_CLASSIC, .plan = plan_query_view, .answer = answer_rows},
+     .handler = {.plan = plan_list_databases, .answer = answer_list_databases}},
+    {.name = "list_views",
+     .toolsets = TOOLSET_CLASSIC,
+     .handler = {.plan = plan_list_views, .answer = answer_list_views}},
+    {.name = "describe_view",
+     .toolsets = TOOLSET_CLASSIC,
+     .handler = {.plan = plan_describe_view, .answer = answer_describe_view}},
+    {.name = "query_view", .toolsets = TOOLSET_CLASSIC, .handler = {.plan = plan_query_view, .answer = answer_rows}},
 };
 
 static struct tool *tool_named(const char *name)
@@ -55,10 +59,10 @@ static bool tool_allowed(const struct policy *policy, const struct tool *tool)
 	static int (*const metadata[])(struct call *) = {plan_list_objects, plan_describe_object, plan_list_databases,
 							 plan_list_views, plan_describe_view};
 
-	if (tool->plan == plan_query_view)
+	if (tool->handler.plan == plan_query_view)
 		return policy->statements & CLASS_READ;
 	for (size_t i = 0; i < ARRAY_LEN(metadata); i++)
-		if (tool->plan == metadata[i])
+		if (tool->handler.plan == metadata[i])
 			return policy->statements & CLASS_METADATA;
 	return true;
 }
@@ -201,6 +205,7 @@ void tools_load(void)
 			definition_broken(tools[i].name, "missing");
 		else
 			schemas_make(&tools[i]);
+	complete_open();
 }
 
 void tools_free(void)
@@ -211,6 +216,7 @@ void tools_free(void)
 		for (size_t k = 0; k < TOOL_CUTS; k++)
 			json_decref(TAKE(tools[i].schemas[k]));
 	}
+	complete_close();
 }
 
 static json_t *definition_cut(const struct conf *conf, const struct policy *p, const struct tool *tool,
@@ -225,7 +231,7 @@ static json_t *definition_cut(const struct conf *conf, const struct policy *p, c
 	fill_description(definition, conf, p, has_session);
 	json_object_foreach(json_object_get(schema, "properties"), name, property)
 	    fill_description(property, conf, p, has_session);
-	if (tool->plan == plan_execute_query && (p->statements & ~harmless)) {
+	if (tool->handler.plan == plan_execute_query && (p->statements & ~harmless)) {
 		json_t *annotations = json_object_get(definition, "annotations");
 
 		json_object_set_new(annotations, "readOnlyHint", json_false());

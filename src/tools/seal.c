@@ -8,16 +8,22 @@
 static struct {
 	struct sha256 v[16];
 	size_t n;
+	struct seal_keys cursors;
 } keys; /* set once, before the first call */
 
-void tools_set_keys(const struct sha256 *v, size_t n)
+void tools_set_keys(const struct sha256 *v, size_t n, const struct seal_keys *cursors)
 {
 	keys.n = n < ARRAY_LEN(keys.v) ? n : ARRAY_LEN(keys.v);
 	memcpy(keys.v, v, keys.n * sizeof *v);
+	keys.cursors = *cursors;
 }
 
-/* Each part preceded by its length, so that no two lists of parts have the same bytes. */
-static void part_add(struct buf *b, const char *text)
+const struct seal_keys *cursor_keys(void)
+{
+	return &keys.cursors;
+}
+
+void part_add(struct buf *b, const char *text)
 {
 	size_t n = text ? strlen(text) : 0;
 
@@ -91,7 +97,7 @@ static bool opens_as(const struct call *c, struct slice text, const char *role, 
 }
 
 /* The tag tells no role: the ones this policy allows now are tried, so a role that was taken away opens nothing. */
-static bool opens(const struct call *c, struct slice text, char query_id[64])
+bool handle_opens(const struct call *c, struct slice text, char query_id[64])
 {
 	const struct policy *p = c->request->policy;
 
@@ -107,7 +113,7 @@ int argument_handle(struct call *c, char query_id[64])
 {
 	if (require_connection(c) != ERR_OK)
 		return ERR_UPSTREAM;
-	if (opens(c, slice_of(json_text_of(c->arguments, "statement_handle")), query_id))
+	if (handle_opens(c, slice_of(json_text_of(c->arguments, "statement_handle")), query_id))
 		return ERR_OK;
 	tool_error(c, ERR_HANDLE, NULL, NULL,
 		   "statement_handle: unknown; use a handle as an answer of execute_query gave it, whole");

@@ -8,6 +8,12 @@
 #include "snowgate/policy.h"
 #include "snowgate/tools.h"
 
+/* SHOW returns at most so many rows (Snowflake, SHOW commands). */
+#define SHOW_MAX 10000
+/* How long a client may keep a list, in milliseconds: policies change with a reload, objects by everybody. */
+#define LIST_TTL_MS    (5 * 60 * 1000)
+#define OBJECTS_TTL_MS (60 * 1000)
+
 /* ---- one plan and one answer per tool ---- */
 int plan_execute_query(struct call *c);
 void confirm_execute_query(struct call *c);
@@ -32,6 +38,72 @@ int plan_query_view(struct call *c);
 /* Rows of the last statement, or its failure, or `running`: the answer of every tool that returns rows. */
 void answer_rows(struct call *c);
 
+/* ---- and per method ---- */
+int plan_tools_list(struct call *c);
+void answer_tools_list(struct call *c);
+int plan_templates_list(struct call *c);
+void answer_templates_list(struct call *c);
+int plan_resources_list(struct call *c);
+void answer_resources_list(struct call *c);
+int plan_resources_read(struct call *c);
+void answer_resources_read(struct call *c);
+int plan_prompts_list(struct call *c);
+void answer_prompts_list(struct call *c);
+int plan_prompts_get(struct call *c);
+void answer_prompts_get(struct call *c);
+int plan_complete(struct call *c);
+void answer_complete(struct call *c);
+/* Can this policy's principals get a prompt of this name? And does it take this argument? (prompts.c) */
+bool prompt_exists(const struct policy *policy, const char *prompt);
+bool prompt_takes(const char *prompt, const char *argument);
+
+/* ---- lists.c ---- */
+/* For plans: reads params.cursor into c->offset, from where page_write() goes on. ERR_OK, or ERR_INVALID_PARAMS with
+ * the fault filled where it is not a cursor of this list as this principal sees it. */
+int page_read(struct call *c) MUST_USE;
+/* How many of a list's `total` items the page holds that begins at c->offset. */
+size_t page_length(const struct call *c, size_t total);
+/* For answers: writes the result of the list c->method, `page` being the page_length() items of it, with a cursor where
+ * more follow. */
+void page_write(struct call *c, const json_t *page, size_t total, int64_t ttl_ms);
+/* The same of a whole list, cut to its page here. */
+void page_write_of(struct call *c, const json_t *list, int64_t ttl_ms);
+/* What a helper of the tools has refused (tool_error()) becomes the method's fault: ERR_RESOURCE_READ with its text,
+ * which it returns. `uri` may be NULL. */
+int method_refused(struct call *c, const char *uri);
+/* A fault with an own sentence; returns `err`. */
+int method_fault(struct call *c, enum err err, const char *message);
+
+/* ---- uri.c ---- */
+enum resource_kind { RESOURCE_NONE, RESOURCE_OBJECT, RESOURCE_RESULT };
+#define RESOURCE_OBJECT_TEMPLATE "snowflake://{database}/{schema}/{object}"
+#define RESOURCE_RESULT_TEMPLATE "snowflake://result/{handle}"
+#define RESOURCE_URI_MAX         8192
+struct resource {
+	enum resource_kind kind;
+	struct sql_name name; /* OBJECT: three parts, as stored */
+	const char *handle;   /* RESULT: not checked */
+};
+/* What a URI names, within the policy; RESOURCE_NONE with *why (static text) for anything else. Texts live in `a`. */
+struct resource resource_parse(struct arena *a, const struct policy *policy, const char *uri, const char **why);
+/* The stored name that one segment of a URI, decoded, stands for; NULL where it is none. */
+const char *segment_name(struct arena *a, const char *segment);
+/* Appends the text that segment_name() reads as this name: the name itself, or the name in double quotes where SQL
+ * would fold it. */
+bool segment_write(struct buf *b, const char *name);
+
+/* ---- catalog.c ---- */
+/* Plans what describes this table or view, DDL included, in c->context; the two functions below read it. */
+int plan_describe_one(struct call *c, const struct sql_name *name) MUST_USE;
+/* The statement that failed so that nothing can be told; NULL where none. */
+const struct statement *describe_one_failure(const struct call *c);
+/* Appends the description; false (nothing appended) where there is no such object. */
+bool describe_one_told(const struct call *c, struct buf *b);
+
+/* ---- complete.c ---- */
+void complete_open(void); /* the cache of names; NET owns it */
+void complete_close(void);
+
 /* ---- arguments.c ---- */
 /* The call's context with the arguments database, schema, warehouse and role over it, within the policy. Another
  * database without a schema has none. ERR_OK, or an error with the answer filled. */
@@ -46,6 +118,18 @@ void arguments_window(struct call *c, size_t default_rows);
 int refuse_memory(struct call *c) MUST_USE;
 /* The connection is there; else an error that says how to make one. */
 int require_connection(struct call *c) MUST_USE;
+
+/* ---- confirm.c ---- */
+/* Before a destructive statement: ERR_OK, and where *asked is true the client is asked and nothing may be planned; or
+ * ERR_UNCONFIRMED with the answer filled. */
+int confirm_statement(struct call *c, const char *sql, const struct context *x, bool *asked) MUST_USE;
+
+/* ---- plain.c ---- */
+/* Appends at most *left characters of `text`, which is UTF-8, and takes them off *left; control characters become
+ * blanks. False where not all of it is there. */
+bool plain_add(struct buf *b, struct slice text, size_t *left);
+/* Appends a stored name as SQL reads it: in quotes where it needs them. */
+void plain_ident(struct buf *b, const char *name);
 
 /* ---- statements.c ---- */
 /* Appends a statement to the plan. `sql` lives in the arena. NULL (answer filled) when the arena or the plan is full.
@@ -68,9 +152,12 @@ size_t statement_column(const struct statement *s, const char *name);
 const char *arena_text(struct arena *a, struct buf *b);
 
 /* ---- seal.c ---- */
-/* The handle of a statement as this caller may use it; "" where there is none yet. */
-const char *statement_handle_text(struct call *c, const struct statement *s);
 /* The query id behind argument statement_handle; ERR_HANDLE with the answer filled where it is not this caller's. */
 int argument_handle(struct call *c, char query_id[64]) MUST_USE;
+/* The same of any text; there must be a connection. */
+bool handle_opens(const struct call *c, struct slice text, char query_id[64]) MUST_USE;
+/* Appends a part preceded by its length, so that no two lists of parts have the same bytes. NULL counts as empty. */
+void part_add(struct buf *b, const char *text);
+const struct seal_keys *cursor_keys(void);
 
 #endif

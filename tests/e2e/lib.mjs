@@ -2,7 +2,7 @@
 // wire, and the clients themselves behind one small face.
 import { spawn, execFileSync } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
-import { chmodSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { chmodSync, existsSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { createInterface } from 'node:readline';
@@ -39,12 +39,18 @@ process.setMaxListeners(100);
 for (const signal of ['SIGINT', 'SIGTERM'])
 	process.once(signal, () => process.exit(1)); // takes the children along
 
+/** What the environment of a gateway needs so that what it sends is recorded, where $SNOWGATE_TAP names a folder (tests/tap). */
+const TAP = join(BUILD, 'snowgate-tap.so');
+export const tapEnv = process.env.SNOWGATE_TAP && existsSync(TAP)
+	? { SNOWGATE_TAP: process.env.SNOWGATE_TAP, LD_PRELOAD: TAP } : {};
+
 /** A child whose lines on one stream are kept; `ready` is its "listening" event. */
 class Program {
 	constructor(name, args, stream) {
 		this.lines = [];
 		this.child = spawn(join(BUILD, name), args, {
 			stdio: ['ignore', ...['stdout', 'stderr'].map((s) => (s === stream ? 'pipe' : 'ignore'))],
+			env: { ...process.env, ...(name === 'snowgate' ? tapEnv : {}) },
 		});
 		process.once('exit', () => this.child.kill('SIGKILL'));
 		this.gone = new Promise((resolve) => this.child.once('exit', (code, signal) => resolve(code ?? signal)));
@@ -124,7 +130,7 @@ export class Emulator {
 	}
 }
 
-function merge(base, more) {
+export function merge(base, more) {
 	for (const [key, value] of Object.entries(more ?? {}))
 		base[key] = value && typeof value === 'object' && !Array.isArray(value) ? merge(base[key] ?? {}, value) : value;
 	return base;
@@ -132,7 +138,14 @@ function merge(base, more) {
 
 /** The gateway and its folder. `conf` is laid over what the tests usually run with; `keys` are principals. */
 export class Gateway {
-	static async start({ upstream, conf, keys = [] }) {
+	static async start(options) {
+		const self = Gateway.written(options);
+		await self.run();
+		return self;
+	}
+
+	/** Its folder and its files, without the process. */
+	static written({ upstream, conf, keys = [] }) {
 		const self = new Gateway();
 		self.folder = mkdtempSync(join(tmpdir(), 'snowgate-e2e-'));
 		self.keys = {};
@@ -151,7 +164,6 @@ export class Gateway {
 		for (const name of keys)
 			self.keys[name] = execFileSync(join(BUILD, 'snowgate'), ['key', 'new', name, '-c', self.file],
 				{ encoding: 'utf8', stdio: ['ignore', 'pipe', 'pipe'] }).trim();
-		await self.run();
 		return self;
 	}
 
@@ -185,7 +197,7 @@ export class Gateway {
 	}
 
 	async stop(signal) {
-		const status = await this.program.stop(signal);
+		const status = await this.program?.stop(signal);
 		rmSync(this.folder, { recursive: true, force: true });
 		return status;
 	}
@@ -290,6 +302,16 @@ export const KINDS = [
 	},
 ];
 
+/** What the tests ask of a client of any kind, over any transport. */
+export function faceOf(kind, client) {
+	const call = (name, args, how) => (kind.name.startsWith('sdk 1')
+		? client.callTool({ name, arguments: args }, undefined, how)
+		: client.callTool({ name, arguments: args }, how));
+	const query = (sql, args, how) => call('execute_query', { query: sql, ...args }, how);
+	const request = (method, params) => client.request({ method, params }, EmptyResultSchema);
+	return { kind, client, call, query, request, close: () => client.close() };
+}
+
 /** A client of one kind, not yet connected. */
 export function prepare(kind, gateway, { key, options } = {}) {
 	const recorder = new Recorder();
@@ -297,13 +319,7 @@ export function prepare(kind, gateway, { key, options } = {}) {
 	const transport = kind.transport(new URL(gateway.url), { fetch: recorder.fetch, ...withKey(key) });
 	const errors = [];
 	client.onerror = (e) => errors.push(e);
-	const call = (name, args, how) => (kind.name.startsWith('sdk 1')
-		? client.callTool({ name, arguments: args }, undefined, how)
-		: client.callTool({ name, arguments: args }, how));
-	const query = (sql, args, how) => call('execute_query', { query: sql, ...args }, how);
-	const request = (method, params) => client.request({ method, params }, EmptyResultSchema);
-	return { kind, client, transport, recorder, errors, call, query, request, connect: () => client.connect(transport),
-		close: () => client.close() };
+	return { ...faceOf(kind, client), transport, recorder, errors, connect: () => client.connect(transport) };
 }
 
 export async function connect(kind, gateway, how) {

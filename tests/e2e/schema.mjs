@@ -1,12 +1,18 @@
 // The published JSON schema of each protocol revision, taken from the conformance package, which carries them as object
-// literals inside its bundle; and the check of one message against it.
-import { readFileSync } from 'node:fs';
+// literals inside its bundle; and the check of one message against it. The packages are those of this folder or, where they
+// are not installed, of tests/conformance, which has the same ones.
+import { existsSync, readFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
-import { dirname, join } from 'node:path';
+import { join } from 'node:path';
 import { runInNewContext } from 'node:vm';
-import { Ajv } from 'ajv';
-import { Ajv2020 } from 'ajv/dist/2020.js';
-import addFormats from 'ajv-formats';
+
+const SUITES = ['@modelcontextprotocol/conformance', '../conformance/node_modules/conformance']
+	.map((path) => join(import.meta.dirname, path.startsWith('@') ? 'node_modules' : '', path));
+const suite = SUITES.find((path) => existsSync(path)) ?? SUITES[0];
+const require = createRequire(join(suite, 'package.json'));
+const { Ajv } = require('ajv');
+const { Ajv2020 } = require('ajv/dist/2020.js');
+const addFormats = require('ajv-formats').default;
 
 /** The end of the object literal that starts at `at`: brackets counted outside of strings. */
 function literalEnd(text, at) {
@@ -30,8 +36,7 @@ function literalEnd(text, at) {
 }
 
 function schemasOfBundle() {
-	const here = dirname(createRequire(import.meta.url).resolve('@modelcontextprotocol/conformance/package.json'));
-	const text = readFileSync(join(here, 'dist', 'index.js'), 'utf8');
+	const text = readFileSync(join(suite, 'dist', 'index.js'), 'utf8');
 	const map = text.match(/\{"2025-03-26":([\w$]+),"2025-06-18":([\w$]+),"2025-11-25":([\w$]+),\[[\w$]+\]:([\w$]+)\}/);
 	if (!map)
 		throw new Error('the conformance package no longer maps revisions to schemas as expected');
@@ -40,14 +45,25 @@ function schemasOfBundle() {
 		const start = text.indexOf(map[i + 1] + '={$schema:') + map[i + 1].length + 1;
 		// JSON again, so that the objects belong to this realm.
 		const schema = runInNewContext('JSON.stringify(' + text.slice(start, literalEnd(text, start)) + ')');
-		return [revision, JSON.parse(schema)];
+		return [revision, corrected(JSON.parse(schema))];
 	}));
+}
+
+/** The bounds and the default of a number: the source of the schemas says number, and what was generated from it for two
+ * revisions said integer until it was corrected (specification repository, pull requests 2710 and 3139). */
+function corrected(schema) {
+	const { properties = {} } = (schema.$defs ?? schema.definitions).NumberSchema ?? {};
+	for (const name of ['minimum', 'maximum', 'default'])
+		if (name in properties)
+			properties[name] = { ...properties[name], type: 'number' };
+	return schema;
 }
 
 const schemas = schemasOfBundle();
 const compiled = new Map();
 
-/** {validator(name), methods, results, errors}: the definitions of a revision and how to find the one that counts. */
+/** {validator(name), methods, sent, results, errors}: the definitions of a revision and how to find the one that counts.
+ * `sent`: the methods that a server may send. */
 function revisionOf(revision) {
 	if (compiled.has(revision))
 		return compiled.get(revision);
@@ -70,6 +86,8 @@ function revisionOf(revision) {
 			if (part.properties?.code?.const !== undefined)
 				self.errors.set(part.properties.code.const, name);
 	}
+	self.sent = new Map(['ServerNotification', 'ServerRequest'].flatMap((name) => schema[key][name]?.anyOf ?? [])
+		.map(({ $ref }) => $ref.split('/').at(-1)).map((name) => [schema[key][name].properties.method.const, name]));
 	compiled.set(revision, self);
 	return self;
 }
@@ -94,4 +112,32 @@ export function violationsOf(revision, message, method) {
 		const validate = r.validator(name);
 		return validate(value) ? [] : validate.errors.map((e) => `${name}${e.instancePath} ${e.message}`);
 	});
+}
+
+/** Methods whose request may be answered by questions to the client. */
+function mayAsk(r, method) {
+	return JSON.stringify(r.names[`${r.results.get(method)}Response`] ?? '').includes('/InputRequiredResult"');
+}
+
+/** The name of the definition that a message of a server must satisfy, or {refused: why it may not send it at all}. */
+function typeOf(r, message, method) {
+	if (message.method !== undefined)
+		return r.sent.get(message.method) ?? { refused: `a server sends no ${message.method}` };
+	if (message.error !== undefined)
+		return r.errors.get(message.error.code) ?? oneOf(r, 'JSONRPCErrorResponse', 'JSONRPCError');
+	if (!r.methods.has(method))
+		return { refused: `a result, and the revision has no method ${method}` };
+	if (message.result?.resultType !== 'input_required' || !r.names.InputRequiredResult)
+		return r.results.get(method) ?? 'EmptyResult';
+	return mayAsk(r, method) ? 'InputRequiredResult' : { refused: `${method} is answered with input_required` };
+}
+
+/** {type, faults}: what the message of a server is, and what the revision has against it as the answer to `method`. */
+export function judge(revision, message, method) {
+	if (typeof message !== 'object' || message === null || Array.isArray(message))
+		return { type: 'no message', faults: ['a message is an object'] };
+	const type = typeOf(revisionOf(revision), message, method);
+	if (type.refused)
+		return { type: 'nothing of the revision', faults: [type.refused] };
+	return { type, faults: violationsOf(revision, message, method) };
 }

@@ -106,7 +106,7 @@ class Message(Case):
                 ({"jsonrpc": "2.0", "id": 1, "method": "ping", "params": "x"}, "params"),
                 ({"jsonrpc": "2.0", "id": 1, "method": "ping", "result": {}}, "result"),
                 ({"jsonrpc": "2.0", "id": 1, "result": {}, "error": {}}, "both"),
-                ([], "batch"), ([1], "object"), ([{"jsonrpc": "2.0", "id": 1, "method": "ping"}], "batch")):
+                ([], "batch"), ([1], "object")):
             with self.subTest(message=message):
                 self.assert_error(self.post(json.dumps(message)), 400, -32600, word)
         for body in ("1", '"text"', "null", "true"):
@@ -121,7 +121,7 @@ class Message(Case):
 
     def test_unknown_methods(self):
         for client in (self.client(), self.client(modern=True)):
-            for method in ("nonsense", "", "tools/Call", "resources/read", "a" * 5000):
+            for method in ("nonsense", "", "tools/Call", "resources/write", "a" * 5000):
                 answer = client.rpc(method) if method else client.send(
                     body=client.message("") , more={"Mcp-Method": ""} if client.modern else None)
                 if method or not client.modern:

@@ -1,4 +1,5 @@
-/* A body behind lines of headers: version, method, name, one parameter. Lines that are "-" are absent headers. */
+/* A body behind lines of headers: version, method, name, one parameter. Lines that are "-" are absent headers. What
+ * passes with headers passes without them. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -39,7 +40,22 @@ static void check_params(struct arena *a, const struct rpc *rpc, struct mcp_head
 	h->params_n = value ? ARRAY_LEN(params) : 0;
 	int err = modern_check_params(a, schema, json_object_get(rpc->params, "arguments"), h, &fault);
 	expect(err == ERR_OK || (err == ERR_HEADER_MISMATCH && fault.message));
+	expect(modern_check_params(a, schema, json_object_get(rpc->params, "arguments"),
+				   &(struct mcp_headers){.none = true}, &fault) == ERR_OK);
 	json_decref(schema);
+}
+
+/* Headers can only take away: without them nothing is refused that they let pass, and no era changes but by them. */
+static void check_without_headers(struct arena *a, const struct rpc *rpc, int err, const struct era_verdict *v)
+{
+	struct mcp_headers none = {.none = true, .protocol_version = "2025-11-25", .method = "x", .name = "y"};
+	struct era_verdict bare;
+	struct mcp_fault fault;
+	int without = era_classify(a, rpc, &none, &bare, &fault);
+
+	expect(without == ERR_OK || without == ERR_MISSING_META || without == ERR_VERSION);
+	if (err == ERR_OK)
+		expect(without == ERR_OK && (bare.era == v->era || rpc->kind == RPC_NOTIFICATION));
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
@@ -57,6 +73,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
 	const char *value = next_header(a, &rest);
 	if (rpc_read(a, rest, &rpc, &fault) == ERR_OK) {
 		int err = era_classify(a, &rpc, &h, &v, &fault);
+		check_without_headers(a, &rpc, err, &v);
 		if (err != ERR_OK)
 			expect(fault.message && (int)fault.err == err);
 		else if (v.era == ERA_MODERN)

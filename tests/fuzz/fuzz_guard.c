@@ -45,6 +45,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		must(v.allowed == !v.reason);
 		must(!v.allowed || v.class == 0 || (v.class & classes[i]));
 		must(!v.allowed || v.class != 0 || v.effect != EFFECT_NONE);
+		must(!v.destructive ||
+		     (v.allowed && v.effect == EFFECT_NONE && (v.class & (CLASS_DML | CLASS_DDL | CLASS_DCL))));
 		must(v.effect != EFFECT_USE || v.use_name);
 		must(v.effect != EFFECT_ALTER_SESSION || (v.parameters_n > 0 && v.parameters[v.parameters_n - 1].name));
 		if (v.allowed)

@@ -49,7 +49,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
 
 	if (!keys) {
 		keys = session_keys_new(NULL, &why);
-		t = session_table_new(keys, (struct session_limits){8, 8, USEC_PER_S, 1000000});
+		t = session_table_new(keys, (struct session_limits){8, 8, USEC_PER_S, 1000000},
+				      stream_pool_new(STREAMS_BYTES_MAX));
 		struct session *s = session_new(t, &somebody, REVISION_2025_11_25, NULL, &ended);
 		memcpy(genuine, s->id, sizeof(genuine));
 		session_end(t, s);

@@ -17,8 +17,8 @@ FUNCTION_LINES = 60
 FILE_LINES = 1200
 
 # The layers, lowest first. A file includes headers of its own folder and of lower layers, never of a sibling.
-LAYERS = {"base": 0, "core": 1, "mcp": 2, "sql": 2, "call": 3, "http": 4, "auth": 4, "tools": 4, "snowflake": 4,
-          "store": 4, "gateway": 5, "main": 6}
+LAYERS = {"base": 0, "core": 1, "mcp": 2, "sql": 2, "call": 3, "http": 4, "stdio": 4, "auth": 4, "tools": 4,
+          "snowflake": 4, "store": 4, "gateway": 5, "main": 6}
 # The emulator is a program of its own: it takes these modules of the gateway, and no others.
 EMULATOR_MAY = {"base", "core"}
 
@@ -28,8 +28,8 @@ HEADER_FOLDER = {
     "log.h": "base", "mail.h": "base", "wheel.h": "base",
     "conf.h": "core", "context.h": "core", "crypt.h": "core", "err.h": "core", "json.h": "core", "metric.h": "core",
     "policy.h": "core", "principal.h": "core",
-    "session.h": "mcp", "mcp.h": "mcp", "rows.h": "sql", "sql.h": "sql",
-    "call.h": "call", "exchange.h": "call",
+    "session.h": "mcp", "mcp.h": "mcp", "stream.h": "mcp", "seal.h": "mcp", "rows.h": "sql", "sql.h": "sql",
+    "call.h": "call", "exchange.h": "call", "transport.h": "call",
     "tbl/err.def": "core", "tbl/metric.def": "core", "tbl/conf.def": "core", "tbl/guard.def": "sql",
     "tbl/step.def": "call",
 }
@@ -150,7 +150,7 @@ def allowed(folder, other):
 
 
 def rule_layers():
-    """Includes go down: base < core < mcp, sql < call < http, auth, tools, snowflake, store < gateway < main."""
+    """Includes go down: base < core < mcp, sql < call < http, stdio, auth, tools, snowflake, store < gateway < main."""
     for path in sources("src", "include"):
         parts = path.relative_to(ROOT).parts
         if parts[0] == "include":

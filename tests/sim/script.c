@@ -151,7 +151,7 @@ static void early(struct call *c)
 {
 	assert_int_equal(call_statement(c)->state, STATEMENT_RUNNING);
 	assert_true(call_statement(c)->handle[0]);
-	assert_true(c->exchange);
+	assert_false(c->answered);
 	script.early++;
 }
 
@@ -239,15 +239,16 @@ struct conf *script_conf(void)
 
 struct call *script_call(const char *sql)
 {
-	static const struct tool tool = {.name = "test", .answer = shape};
+	static const struct tool tool = {.name = "test", .handler = {.answer = shape}};
 	struct request *rq = request_new(&script.conf, 1 << 20);
 	struct call *c;
 
 	rq->policy = &script.policy;
 	snprintf(rq->principal.subject, sizeof rq->principal.subject, "alice");
-	c = call_new(4711, rq);
+	c = call_new(rq);
 	c->mail.deliver = deliver;
 	c->tool = &tool;
+	c->handler = &tool.handler;
 	c->ticket = ++script.calls;
 	c->step = STEP_sign;
 	c->plan_n = 1;

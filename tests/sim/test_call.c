@@ -1,27 +1,6 @@
 /* Whole calls on one thread: from the front door over admission, the scripted Snowflake and the store to the reply. */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdio.h>
-#include <string.h>
-#include <cmocka.h>
+#include "sim.c"
 
-#include "../../src/gateway/gateway_internal.h"
-#include "script.h"
-/* one program per test file: the script is a part of it */
-#include "script.c"
-
-#define HANDLE "01b2c3d4-0000-0001-0000-000100020003"
-#define STATUS(code, state)                                                                                            \
-	"{\"code\":\"" code "\",\"sqlState\":\"" state "\",\"message\":\"as scripted\",\"statementHandle\":\"" HANDLE  \
-	"\"}"
-#define RUNNING      STATUS("333334", "00000")
-#define CANCELLED    STATUS("000604", "57014")
-#define COLUMN(name) "{\"name\":\"" name "\",\"type\":\"text\",\"nullable\":true}"
-#define ONE_ROW                                                                                                        \
-	"{\"resultSetMetaData\":{\"numRows\":1,\"partitionInfo\":[{\"rowCount\":1}],\"rowType\":[" COLUMN(             \
-	    "N") "]},\"data\":[[\"seven\"]],\"code\":\"090001\",\"sqlState\":\"00000\",\"statementHandle\":\"" HANDLE  \
-		 "\"}"
 /* What a context became: role, warehouse, database, schema. */
 #define PROBED(warehouse, schema)                                                                                      \
 	"{\"resultSetMetaData\":{\"numRows\":1,\"partitionInfo\":[{\"rowCount\":1}],\"rowType\":[" COLUMN(             \
@@ -33,9 +12,9 @@
 #define BEGIN(...)                                                                                                     \
 	static const struct script_line lines[] = {__VA_ARGS__};                                                       \
 	(void)state;                                                                                                   \
-	sim_open(lines, ARRAY_LEN(lines))
+	calls_open(lines, ARRAY_LEN(lines))
 
-/* What became of a call, seen by its number: the order of calls from 1. */
+/* What became of a call, seen by its number, which is that of its exchange too: the order of calls from 1. */
 enum { CALLS_MAX = 16 };
 struct seen_call {
 	struct call *call;
@@ -52,19 +31,31 @@ struct seen_call {
 static struct {
 	struct seen_call calls[CALLS_MAX + 1];
 	size_t n;
-	int64_t users;
-	struct limits limits;
-} sim;
+} taken;
 
-/* ---- one thread plays all ---- */
+static void calls_open(const struct script_line *lines, size_t n)
+{
+	memset(&taken, 0, sizeof taken);
+	sim_open(lines, n);
+}
+
+/* Every call has ended, once. */
+static void calls_close(void)
+{
+	for (size_t i = 1; i <= taken.n; i++)
+		assert_int_equal(taken.calls[i].ended, 1);
+	sim_close();
+}
+
+/* ---- clients ---- */
 
 static void sim_deliver(struct mail *m)
 {
 	struct call *c = container_of(m, struct call, mail);
 
-	for (size_t i = 1; i <= sim.n && thread_self() == THREAD_NET; i++)
-		if (sim.calls[i].call == c)
-			snprintf(sim.calls[i].text, sizeof sim.calls[i].text, "%s", buf_text(&c->answer.text));
+	for (size_t i = 1; i <= taken.n && thread_self() == THREAD_NET; i++)
+		if (taken.calls[i].call == c)
+			snprintf(taken.calls[i].text, sizeof taken.calls[i].text, "%s", buf_text(&c->answer.text));
 	call_run(c);
 }
 
@@ -85,161 +76,14 @@ static void sim_ended(void *object)
 	snprintf(s->session_id, sizeof s->session_id, "%s", c->session_id);
 }
 
-static bool sim_turn(void)
-{
-	static const enum thread threads[] = {THREAD_SNOWFLAKE, THREAD_WORKER, THREAD_NET};
-	size_t n = 0;
-
-	for (size_t i = 0; i < ARRAY_LEN(threads); i++) {
-		thread_play(threads[i]);
-		n += mail_deliver(threads[i]);
-	}
-	thread_play(THREAD_STORE);
-	n += store_turn();
-	thread_play(THREAD_NET);
-	return n > 0;
-}
-
-/* Lets things happen until this time, or until nothing is left to happen. */
-static void sim_run_until(usec_t until)
-{
-	for (;;) {
-		usec_t next, net;
-
-		while (sim_turn())
-			;
-		next = wheel_next(script.wheel);
-		net = wheel_next(gateway.wheel);
-		next = net < next ? net : next;
-		if (next > until)
-			break;
-		if (next > clock_now())
-			clock_advance(next - clock_now());
-		(void)wheel_run(gateway.wheel, clock_now());
-		thread_play(THREAD_SNOWFLAKE);
-		(void)wheel_run(script.wheel, clock_now());
-		thread_play(THREAD_NET);
-	}
-	if (until != INT64_MAX - 1)
-		clock_advance(until - clock_now());
-}
-
-static void sim_run_for(usec_t time)
-{
-	sim_run_until(clock_now() + time);
-}
-
-static void sim_run(void)
-{
-	sim_run_until(INT64_MAX - 1);
-}
-
-/* ---- begin and end ---- */
-
-static void sim_conf(void)
-{
-	sim.limits = (struct limits){.name = "default",
-				     .calls_per_minute = 600,
-				     .burst = 60,
-				     .running = 1,
-				     .queued = 1,
-				     .queue_wait = 5 * USEC_PER_S};
-	script.conf.users = &sim.users;
-	script.conf.snowflake_max_in_flight = 8;
-	script.conf.session_max = script.conf.session_max_per_principal = 10;
-	script.conf.session_idle_ttl = 3600 * USEC_PER_S;
-	script.conf.session_absolute_ttl = 30 * 24 * 3600 * USEC_PER_S;
-	script.conf.results_default_rows = 100;
-	script.conf.results_max_rows = 10000;
-	script.conf.results_max_bytes = 40 << 10;
-	script.conf.results_max_cell = 2 << 10;
-	script.conf.results_wait = 40 * USEC_PER_S;
-	script.connection.role = "ANALYST";
-	script.connection.warehouse = "WH_XS";
-	script.connection.database = "SALES";
-	script.connection.schema = "PUBLIC";
-	script.policy.name = "test";
-	script.policy.statements = CLASS_READ | CLASS_METADATA | CLASS_DML;
-	script.policy.toolsets = TOOLSET_CORE;
-	script.policy.limits = &sim.limits;
-}
-
-static void sim_open(const struct script_line *lines, size_t n)
-{
-	static const struct snowflake_ops ops = {.answer_early = answer_early};
-	static struct wire wire = {.send = script_send, .abort = script_abort};
-	static const struct sha256 key = {{7}};
-	const char *why;
-	char text[80];
-
-	memset(&sim, 0, sizeof sim);
-	metric_reset();
-	log_set_level(LOG_ERROR);
-	script_open(lines, n);
-	sim_conf();
-	snowflake_open(&script.conf, &ops, &wire, script.wheel);
-	thread_play(THREAD_STORE);
-	assert_true(store_open(&script.conf, text, sizeof text));
-	thread_play(THREAD_NET);
-	gateway = (struct gateway){.conf = &script.conf,
-				   .session_keys = session_keys_new(NULL, &why),
-				   .accounts = account_table_new(100),
-				   .tickets = handle_table_new(100),
-				   .wheel = wheel_new(),
-				   .queue.max_running = script.conf.snowflake_max_in_flight};
-	gateway.sessions = session_table_new(
-	    gateway.session_keys, (struct session_limits){10, 10, script.conf.session_idle_ttl, 30 * 24 * 3600});
-	tools_load();
-	tools_set_keys(&key, 1);
-}
-
-/* Everything that was taken has been given back, once; every call has ended, once. */
-static void sim_close(void)
-{
-	for (size_t i = 1; i <= sim.n; i++)
-		assert_int_equal(sim.calls[i].ended, 1);
-	assert_int_equal(handle_count(gateway.tickets), 0);
-	assert_int_equal(gateway.queue.running, 0);
-	assert_int_equal(gateway.queue.waiting, 0);
-	assert_int_equal(metric_value(METRIC_slots_used, NULL), 0);
-	assert_int_equal(metric_value(METRIC_queue_depth, NULL), 0);
-	assert_int_equal(sim.users, 0);
-	tools_free();
-	session_table_free(gateway.sessions);
-	session_keys_free(gateway.session_keys);
-	account_table_free(gateway.accounts);
-	handle_table_free(gateway.tickets);
-	wheel_free(gateway.wheel);
-	gateway = (struct gateway){0};
-	thread_play(THREAD_STORE);
-	store_close();
-	thread_play(THREAD_SNOWFLAKE);
-	script_close();
-	log_set_level(LOG_INFO);
-}
-
-/* ---- clients ---- */
-
-static struct request *sim_request(enum http_method method, const char *body, const char *session_id)
-{
-	struct request *rq = request_new(&script.conf, 4 << 20);
-
-	rq->method = method;
-	rq->principal = (struct principal){.kind = PRINCIPAL_KEY, .subject = "alice"};
-	rq->policy = &script.policy;
-	rq->mcp.session_id = session_id ? arena_strdup(rq->arena, session_id) : NULL;
-	buf_adds(&rq->body, body);
-	return rq;
-}
-
 /* What the front door does with a request, and its number; the exchange is that number too. */
 static size_t sim_take(struct request *rq)
 {
-	struct seen_call *s = &sim.calls[++sim.n];
-	struct call *c = call_new(sim.n, rq);
-	struct ticket *t = ticket_open(c);
+	struct seen_call *s = &taken.calls[++taken.n];
+	struct call *c = call_new(rq);
+	struct ticket *t = ticket_open(c, client_new());
 
-	assert_true(sim.n <= CALLS_MAX);
+	assert_true(taken.n <= CALLS_MAX);
 	c->mail.deliver = sim_deliver;
 	s->call = c;
 	assert_true(arena_attach(c->arena, s, sim_ended));
@@ -248,7 +92,7 @@ static size_t sim_take(struct request *rq)
 	ticket_bind_account(t, account_of(gateway.accounts, &rq->principal, clock_now()));
 	conf_use(rq->conf);
 	call_run(c);
-	return sim.n;
+	return taken.n;
 }
 
 static size_t sim_send(const char *session_id, const char *format, ...) PRINTF_LIKE(2, 3);
@@ -270,7 +114,7 @@ static size_t sim_query(const char *session_id, const char *arguments)
 	    session_id,
 	    "{\"jsonrpc\":\"2.0\",\"id\":%zu,\"method\":\"tools/call\",\"params\":{\"name\":\"execute_query\","
 	    "\"arguments\":%s}}",
-	    sim.n + 1, arguments);
+	    taken.n + 1, arguments);
 }
 
 static size_t sim_cancel(const char *session_id, size_t id)
@@ -288,28 +132,13 @@ static const char *sim_session(void)
 			   "\"2025-11-25\",\"capabilities\":{},\"clientInfo\":{\"name\":\"t\",\"version\":\"1\"}}}");
 
 	sim_run();
-	assert_int_equal(sim.calls[n].ended, 1);
-	assert_int_equal(sim.calls[n].fault, ERR_OK);
-	assert_true(sim.calls[n].session_id[0]);
-	return sim.calls[n].session_id;
-}
-
-static struct session *sim_session_of(const char *id)
-{
-	struct principal p = {.kind = PRINCIPAL_KEY, .subject = "alice"};
-
-	return session_by_id(gateway.sessions, id, &p);
-}
-
-static void slots_are(int64_t running, int64_t waiting)
-{
-	assert_int_equal(gateway.queue.running, running);
-	assert_int_equal(gateway.queue.waiting, waiting);
-	assert_int_equal(metric_value(METRIC_slots_used, NULL), running);
+	assert_int_equal(taken.calls[n].ended, 1);
+	assert_int_equal(taken.calls[n].fault, ERR_OK);
+	assert_true(taken.calls[n].session_id[0]);
+	return taken.calls[n].session_id;
 }
 
 #define QUERY      "{\"query\":\"SELECT 7\"}"
-#define SECONDS(n) ((n)*USEC_PER_S)
 
 /* ---- the road ---- */
 
@@ -320,11 +149,11 @@ static void test_whole_call(void **state)
 	size_t n = sim_query(NULL, QUERY);
 	slots_are(1, 0);
 	sim_run();
-	assert_int_equal(sim.calls[n].ended, 1);
-	assert_int_equal(sim.calls[n].fault, ERR_OK);
-	assert_string_equal(sim.calls[n].text, "1 row; ANALYST@WH_XS SALES.PUBLIC; 0.0 s\nN\nseven\n");
+	assert_int_equal(taken.calls[n].ended, 1);
+	assert_int_equal(taken.calls[n].fault, ERR_OK);
+	assert_string_equal(taken.calls[n].text, "1 row; ANALYST@WH_XS SALES.PUBLIC; 0.0 s\nN\nseven\n");
 	assert_int_equal(metric_value(METRIC_calls, "ok"), 1);
-	sim_close();
+	calls_close();
 }
 
 static void test_refused_before_anything_is_taken(void **state)
@@ -335,9 +164,9 @@ static void test_refused_before_anything_is_taken(void **state)
 	size_t tool =
 	    sim_send(NULL, "{\"jsonrpc\":\"2.0\",\"id\":9,\"method\":\"tools/call\",\"params\":{\"name\":\"x\"}}");
 	sim_run();
-	assert_true(sim.calls[guard].is_error && sim.calls[schema].is_error);
-	assert_int_equal(sim.calls[tool].fault, ERR_INVALID_PARAMS);
-	sim_close();
+	assert_true(taken.calls[guard].is_error && taken.calls[schema].is_error);
+	assert_int_equal(taken.calls[tool].fault, ERR_INVALID_PARAMS);
+	calls_close();
 }
 
 static void test_rate(void **state)
@@ -348,13 +177,13 @@ static void test_rate(void **state)
 	sim.limits.calls_per_minute = 60;
 	for (int i = 0; i < 3; i++)
 		sim_send(NULL, "{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"ping\"}");
-	assert_int_equal(sim.calls[2].fault, ERR_OK);
-	assert_int_equal(sim.calls[3].fault, ERR_RATE);
-	assert_int_equal(sim.calls[3].retry_after, USEC_PER_S);
+	assert_int_equal(taken.calls[2].fault, ERR_OK);
+	assert_int_equal(taken.calls[3].fault, ERR_RATE);
+	assert_int_equal(taken.calls[3].retry_after, USEC_PER_S);
 	sim_run_for(USEC_PER_S);
 	sim_send(NULL, "{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"ping\"}");
-	assert_int_equal(sim.calls[4].fault, ERR_OK);
-	sim_close();
+	assert_int_equal(taken.calls[4].fault, ERR_OK);
+	calls_close();
 }
 
 /* ---- the queue ---- */
@@ -366,22 +195,22 @@ static void test_queue_wait_ends(void **state)
 	      {WIRE_POLL, .status = 200, .answer = ONE_ROW, .takes = SECONDS(10)});
 	size_t a = sim_query(NULL, QUERY), b = sim_query(NULL, QUERY), c = sim_query(NULL, QUERY);
 	slots_are(1, 1);
-	assert_int_equal(sim.calls[c].ended, 1);
-	assert_int_equal(sim.calls[c].fault, ERR_CONCURRENCY);
-	assert_true(sim.calls[c].retry_after > 0);
+	assert_int_equal(taken.calls[c].ended, 1);
+	assert_int_equal(taken.calls[c].fault, ERR_CONCURRENCY);
+	assert_true(taken.calls[c].retry_after > 0);
 	sim_run_for(SECONDS(5) - 1);
 	slots_are(1, 1);
 	sim_run_for(1);
 	slots_are(1, 0);
-	assert_int_equal(sim.calls[b].ended, 1);
-	assert_int_equal(sim.calls[b].fault, ERR_CONCURRENCY);
-	assert_int_equal(sim.calls[a].ended, 0);
+	assert_int_equal(taken.calls[b].ended, 1);
+	assert_int_equal(taken.calls[b].fault, ERR_CONCURRENCY);
+	assert_int_equal(taken.calls[a].ended, 0);
 	sim_run();
-	assert_int_equal(sim.calls[a].fault, ERR_OK);
+	assert_int_equal(taken.calls[a].fault, ERR_OK);
 	assert_int_equal(metric_value(METRIC_limit_decisions, "run"), 1);
 	assert_int_equal(metric_value(METRIC_limit_decisions, "queued"), 1);
 	assert_int_equal(metric_value(METRIC_limit_decisions, "concurrency"), 2);
-	sim_close();
+	calls_close();
 }
 
 static void test_slot_goes_to_who_waits(void **state)
@@ -392,14 +221,14 @@ static void test_slot_goes_to_who_waits(void **state)
 	      {WIRE_POLL, .status = 200, .answer = ONE_ROW, .takes = SECONDS(10)});
 	size_t a = sim_query(NULL, "{\"query\":\"SELECT 1\"}"), b = sim_query(NULL, "{\"query\":\"SELECT 2\"}");
 	sim_run_for(SECONDS(4));
-	assert_int_equal(sim.calls[a].ended, 1);
+	assert_int_equal(taken.calls[a].ended, 1);
 	slots_are(1, 0);
 	/* its time in the queue is over long before it ends: it is not taken out any more */
 	sim_run_for(SECONDS(4));
-	assert_int_equal(sim.calls[b].ended, 0);
+	assert_int_equal(taken.calls[b].ended, 0);
 	sim_run();
-	assert_int_equal(sim.calls[b].fault, ERR_OK);
-	sim_close();
+	assert_int_equal(taken.calls[b].fault, ERR_OK);
+	calls_close();
 }
 
 /* Everybody's limit, not the caller's own. */
@@ -412,8 +241,8 @@ static void test_overloaded(void **state)
 	sim_query(NULL, QUERY);
 	size_t b = sim_query(NULL, QUERY);
 	sim_run();
-	assert_int_equal(sim.calls[b].fault, ERR_OVERLOADED);
-	sim_close();
+	assert_int_equal(taken.calls[b].fault, ERR_OVERLOADED);
+	calls_close();
 }
 
 static void test_cancel_while_queued(void **state)
@@ -425,17 +254,17 @@ static void test_cancel_while_queued(void **state)
 	sim_run_for(SECONDS(1));
 	slots_are(1, 1);
 	sim_cancel(session, b);
-	assert_int_equal(sim.calls[b].ended, 1);
-	assert_int_equal(sim.calls[b].fault, ERR_OK);
-	assert_int_equal(sim.calls[b].statement, STATEMENT_NEW);
+	assert_int_equal(taken.calls[b].ended, 1);
+	assert_int_equal(taken.calls[b].fault, ERR_OK);
+	assert_int_equal(taken.calls[b].statement, STATEMENT_NEW);
 	slots_are(1, 0);
 	sim_cancel(session, b);
 	sim_cancel(session, 4711);
 	sim_run();
-	assert_int_equal(sim.calls[a].fault, ERR_OK);
-	assert_int_equal(sim.calls[a].statement, STATEMENT_SUCCEEDED);
+	assert_int_equal(taken.calls[a].fault, ERR_OK);
+	assert_int_equal(taken.calls[a].statement, STATEMENT_SUCCEEDED);
 	assert_int_equal(metric_value(METRIC_calls, "cancelled"), 1);
-	sim_close();
+	calls_close();
 }
 
 /* The id is another session's, or there is no session: nothing happens. */
@@ -448,9 +277,9 @@ static void test_cancel_of_others(void **state)
 	sim_cancel(other, a);
 	sim_cancel(NULL, a);
 	sim_run();
-	assert_int_equal(sim.calls[a].statement, STATEMENT_SUCCEEDED);
+	assert_int_equal(taken.calls[a].statement, STATEMENT_SUCCEEDED);
 	assert_int_equal(metric_value(METRIC_calls, "cancelled"), 0);
-	sim_close();
+	calls_close();
 }
 
 static void test_cancel_while_running(void **state)
@@ -466,8 +295,8 @@ static void test_cancel_while_running(void **state)
 	/* the slot is the call's until Snowflake has confirmed */
 	slots_are(1, 0);
 	sim_run();
-	assert_int_equal(sim.calls[a].statement, STATEMENT_CANCELLED);
-	sim_close();
+	assert_int_equal(taken.calls[a].statement, STATEMENT_CANCELLED);
+	calls_close();
 }
 
 static void test_modern_client_leaves_the_queue(void **state)
@@ -476,16 +305,16 @@ static void test_modern_client_leaves_the_queue(void **state)
 	      {WIRE_POLL, .status = 200, .answer = ONE_ROW, .takes = SECONDS(3)});
 	size_t a = sim_query(NULL, QUERY), b = sim_query(NULL, QUERY);
 	ticket_by_exchange(b)->modern = true;
-	front_ops.gone(NULL, b);
-	assert_int_equal(sim.calls[b].ended, 1);
+	client_leave(b);
+	assert_int_equal(taken.calls[b].ended, 1);
 	slots_are(1, 0);
-	front_ops.gone(NULL, b);
+	client_leave(b);
 	/* a legacy client may come back: its call goes on, answered to nobody */
-	front_ops.gone(NULL, a);
+	client_leave(a);
 	slots_are(1, 0);
 	sim_run();
-	assert_int_equal(sim.calls[a].statement, STATEMENT_SUCCEEDED);
-	sim_close();
+	assert_int_equal(taken.calls[a].statement, STATEMENT_SUCCEEDED);
+	calls_close();
 }
 
 static void test_deleted_session_ends_its_calls(void **state)
@@ -497,16 +326,16 @@ static void test_deleted_session_ends_its_calls(void **state)
 	size_t a = sim_query(session, QUERY), b = sim_query(session, QUERY), d, late;
 	sim_run_for(SECONDS(1));
 	d = sim_take(sim_request(HTTP_DELETE, "", session));
-	assert_int_equal(sim.calls[b].ended, 1);
+	assert_int_equal(taken.calls[b].ended, 1);
 	sim_run();
-	assert_int_equal(sim.calls[a].statement, STATEMENT_CANCELLED);
-	assert_int_equal(sim.calls[d].fault, ERR_OK);
+	assert_int_equal(taken.calls[a].statement, STATEMENT_CANCELLED);
+	assert_int_equal(taken.calls[d].fault, ERR_OK);
 	/* durably: neither memory nor store knows it */
 	late = sim_query(session, QUERY);
 	sim_run();
-	assert_int_equal(sim.calls[late].fault, ERR_SESSION);
+	assert_int_equal(taken.calls[late].fault, ERR_SESSION);
 	assert_int_equal(session_count(gateway.sessions), 0);
-	sim_close();
+	calls_close();
 }
 
 /* ---- accounts ---- */
@@ -531,11 +360,11 @@ static void test_account_outlives_its_calls(void **state)
 	account_sweep(gateway.accounts, clock_now());
 	assert_int_equal(account_count(gateway.accounts), 1);
 	sim_run();
-	assert_int_equal(sim.calls[a].fault, ERR_OK);
-	assert_false(sim.calls[a].is_error);
+	assert_int_equal(taken.calls[a].fault, ERR_OK);
+	assert_false(taken.calls[a].is_error);
 	account_sweep(gateway.accounts, clock_now());
 	assert_int_equal(account_count(gateway.accounts), 0);
-	sim_close();
+	calls_close();
 }
 
 /* Both doors name the same object: that is no error. */
@@ -550,9 +379,9 @@ static void test_both_doors_the_same(void **state)
 		 sim_session_of(session)->handle);
 	a = sim_query(session, arguments);
 	sim_run();
-	if (sim.calls[a].is_error)
-		fail_msg("%s", sim.calls[a].text);
-	sim_close();
+	if (taken.calls[a].is_error)
+		fail_msg("%s", taken.calls[a].text);
+	calls_close();
 }
 
 /* ---- an early answer ---- */
@@ -569,19 +398,19 @@ static void test_early_answer_keeps_the_slot(void **state)
 	assert_non_null(ticket_by_exchange(a));
 	sim_run_for(2);
 	assert_null(ticket_by_exchange(a));
-	assert_int_equal(sim.calls[a].ended, 0);
+	assert_int_equal(taken.calls[a].ended, 0);
 	assert_int_equal(metric_value(METRIC_calls, "running"), 1);
 	slots_are(1, 0);
 	b = sim_query(NULL, "{\"query\":\"SELECT 2\"}");
 	slots_are(1, 1);
 	sim_run_for(SECONDS(4));
-	assert_int_equal(sim.calls[a].ended, 1);
-	assert_int_equal(sim.calls[b].ended, 1);
+	assert_int_equal(taken.calls[a].ended, 1);
+	assert_int_equal(taken.calls[b].ended, 1);
 	slots_are(0, 0);
 	/* each call is counted once */
 	assert_int_equal(metric_value(METRIC_calls, "running"), 1);
 	assert_int_equal(metric_value(METRIC_calls, "ok"), 1);
-	sim_close();
+	calls_close();
 }
 
 static void test_cancel_after_early_answer(void **state)
@@ -596,8 +425,8 @@ static void test_cancel_after_early_answer(void **state)
 	sim_cancel(session, a);
 	sim_cancel(session, a);
 	sim_run();
-	assert_int_equal(sim.calls[a].statement, STATEMENT_CANCELLED);
-	sim_close();
+	assert_int_equal(taken.calls[a].statement, STATEMENT_CANCELLED);
+	calls_close();
 }
 
 /* The client goes in the moment in which its early answer is on the way. */
@@ -607,10 +436,10 @@ static void test_gone_before_early_answer(void **state)
 	      {WIRE_POLL, .status = 200, .answer = ONE_ROW, .takes = SECONDS(4)});
 	size_t a = sim_query(NULL, "{\"query\":\"SELECT 1\",\"wait_seconds\":1}");
 	sim_run_for(SECONDS(1) - 1);
-	front_ops.gone(NULL, a);
+	client_leave(a);
 	sim_run();
-	assert_int_equal(sim.calls[a].ended, 1);
-	sim_close();
+	assert_int_equal(taken.calls[a].ended, 1);
+	calls_close();
 }
 
 /* ---- the session's context ---- */
@@ -623,16 +452,16 @@ static void test_use_persists(void **state)
 	const char *session = sim_session();
 	size_t a = sim_query(session, "{\"query\":\"USE SCHEMA S2\"}"), b;
 	sim_run();
-	assert_false(sim.calls[a].is_error);
+	assert_false(taken.calls[a].is_error);
 	assert_string_equal(sim_session_of(session)->context.schema, "S2");
 	/* out of memory, but not out of the store */
 	assert_int_equal(session_expire(gateway.sessions, clock_now() + 2 * script.conf.session_idle_ttl), 1);
 	b = sim_query(session, QUERY);
 	sim_run();
-	assert_int_equal(sim.calls[b].fault, ERR_OK);
-	assert_false(sim.calls[b].is_error);
+	assert_int_equal(taken.calls[b].fault, ERR_OK);
+	assert_false(taken.calls[b].is_error);
 	assert_string_equal(sim_session_of(session)->context.schema, "S2");
-	sim_close();
+	calls_close();
 }
 
 static void test_use_not_confirmed(void **state)
@@ -641,9 +470,9 @@ static void test_use_not_confirmed(void **state)
 	const char *session = sim_session();
 	size_t a = sim_query(session, "{\"query\":\"USE SCHEMA S2\"}");
 	sim_run();
-	assert_true(sim.calls[a].is_error);
+	assert_true(taken.calls[a].is_error);
 	assert_string_equal(sim_session_of(session)->context.schema, "PUBLIC");
-	sim_close();
+	calls_close();
 }
 
 /* Two change the session at once: the loser is validated again upon what the winner left, and nothing is lost. */
@@ -660,13 +489,13 @@ static void test_lost_race_plans_again(void **state)
 	size_t b = sim_query(session, "{\"query\":\"USE WAREHOUSE WH2\"}");
 	uint64_t version = sim_session_of(session)->version;
 	sim_run();
-	assert_int_equal(sim.calls[a].replans, 0);
-	assert_int_equal(sim.calls[b].replans, 1);
-	assert_false(sim.calls[a].is_error || sim.calls[b].is_error);
+	assert_int_equal(taken.calls[a].replans, 0);
+	assert_int_equal(taken.calls[b].replans, 1);
+	assert_false(taken.calls[a].is_error || taken.calls[b].is_error);
 	assert_string_equal(sim_session_of(session)->context.schema, "S2");
 	assert_string_equal(sim_session_of(session)->context.warehouse, "WH2");
 	assert_int_equal(sim_session_of(session)->version, version + 2);
-	sim_close();
+	calls_close();
 }
 
 /* ---- writes ---- */
@@ -719,8 +548,8 @@ static void test_write_is_journalled(void **state)
 	operation_is("\"handle\":\"" HANDLE "\"");
 	sim_run();
 	operation_is("\"state\":\"succeeded\"");
-	assert_int_equal(sim.calls[a].fault, ERR_OK);
-	sim_close();
+	assert_int_equal(taken.calls[a].fault, ERR_OK);
+	calls_close();
 }
 
 static void test_write_cancelled_in_the_store(void **state)
@@ -732,11 +561,11 @@ static void test_write_cancelled_in_the_store(void **state)
 	/* the call is with STORE now */
 	sim_cancel(session, a);
 	sim_run();
-	assert_int_equal(sim.calls[a].statement, STATEMENT_CANCELLED);
-	sim_close();
+	assert_int_equal(taken.calls[a].statement, STATEMENT_CANCELLED);
+	calls_close();
 }
 
-int main(void)
+int main(int argc, char **argv)
 {
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(test_whole_call),
@@ -762,5 +591,7 @@ int main(void)
 	    cmocka_unit_test(test_write_cancelled_in_the_store),
 	};
 
+	if (argc > 1)
+		cmocka_set_test_filter(argv[1]);
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

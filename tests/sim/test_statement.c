@@ -306,7 +306,7 @@ static void test_early_answer(void **state)
 	script_start(c);
 	assert_int_equal(script_run(), 1);
 	assert_int_equal(script_early(), 1);
-	assert_int_equal(c->exchange, 0);
+	assert_true(c->answered);
 	assert_int_equal(c->plan[0].state, STATEMENT_SUCCEEDED);
 	assert_int_equal(c->plan_at, 0);
 	assert_int_equal(c->plan[0].pages_n, 0);

@@ -20,6 +20,12 @@ static void the_defaults_need_no_file(void **state UNUSED)
 	assert_int_equal(conf->results_max_bytes, 40 << 10);
 	assert_int_equal(conf->limits_n, 1);
 	assert_int_equal(conf->limits[0].queue_wait, 30 * USEC_PER_S);
+	assert_int_equal(conf->limits[0].streams, 64);
+	assert_int_equal(conf->policies[0].confirm, CONFIRM_ASK);
+	assert_int_equal(conf->mcp_stream_after, 500 * USEC_PER_MS);
+	assert_int_equal(conf->mcp_stream_lifetime, 0);
+	assert_int_equal(conf->mcp_list_page, 100);
+	assert_int_equal(conf->mcp_ask_timeout, 300 * USEC_PER_S);
 	assert_int_equal(conf->connections_n, 0);
 	assert_null(conf_connection(conf, NULL));
 	/* It is enough for `key new`, and says what `serve` lacks. */
@@ -64,6 +70,7 @@ static void every_type_is_read(void **state UNUSED)
 					    "  max:\n"
 					    "snowflake: {submit: sync, statement_timeout: 7d}\n"
 					    "results: {max_cell: 16}\n"
+					    "mcp: {stream_after: 0, stream_lifetime: 1d, retry: 10ms, list_page: 1}\n"
 					    "admin: {address: ''}\n",
 					    &faults);
 	assert_string_equal(conf->listen_address, "::1");
@@ -79,6 +86,10 @@ static void every_type_is_read(void **state UNUSED)
 	assert_int_equal(conf->snowflake_submit, SUBMIT_SYNC);
 	assert_int_equal(conf->snowflake_statement_timeout, 7 * 86400 * USEC_PER_S);
 	assert_int_equal(conf->results_max_cell, 16);
+	assert_int_equal(conf->mcp_stream_after, 0);
+	assert_int_equal(conf->mcp_stream_lifetime, 86400 * USEC_PER_S);
+	assert_int_equal(conf->mcp_retry, 10 * USEC_PER_MS);
+	assert_int_equal(conf->mcp_list_page, 1);
 	assert_string_equal(conf->admin_address, "");
 	conf_free(conf);
 	conf_faults_free(&faults);
@@ -90,6 +101,7 @@ static void the_environment_wins(void **state UNUSED)
 	setenv("SNOWGATE_LISTEN_PORT", "9001", 1);
 	setenv("SNOWGATE_LISTEN_ALLOWED_HOSTS", "a.example, b.example", 1);
 	setenv("SNOWGATE_ADMIN_ADDRESS", "", 1);
+	setenv("SNOWGATE_MCP_SSE_KEEPALIVE", "0", 1);
 	setenv("SNOWGATE_RESULTS_MAX_ROWS", "", 1); /* empty: not given, where empty is no value */
 	const struct conf *conf =
 	    load_good("listen: {port: 81, allowed_hosts: [c]}\nresults: {max_rows: 500}\n", &faults);
@@ -97,6 +109,7 @@ static void the_environment_wins(void **state UNUSED)
 	assert_int_equal(conf->listen_allowed_hosts.n, 2);
 	assert_string_equal(conf->listen_allowed_hosts.v[1], "b.example");
 	assert_string_equal(conf->admin_address, "");
+	assert_int_equal(conf->mcp_sse_keepalive, 0);
 	assert_int_equal(conf->results_max_rows, 500);
 	conf_free(conf);
 	conf_faults_free(&faults);
@@ -163,7 +176,7 @@ static const char policies[] = "snowflake:\n"
 			       "    second: {account: o-b, authenticator: programmatic_access_token, token: u}\n"
 			       "limits:\n"
 			       "  default: {burst: 7}\n"
-			       "  slow: {calls_per_minute: 6, queue_wait: 5s}\n"
+			       "  slow: {calls_per_minute: 6, queue_wait: 5s, streams: 2}\n"
 			       "policies:\n"
 			       "  - name: analysts\n"
 			       "    match: {principal: [alice, 'bi-*'], group: analysts}\n"
@@ -171,11 +184,16 @@ static const char policies[] = "snowflake:\n"
 			       "    warehouse: wh_xs\n"
 			       "    databases: [sales, '\"Mixed\"']\n"
 			       "    statements: [read, dml]\n"
+			       "    confirm: require\n"
 			       "    toolsets: [core, classic]\n"
 			       "    limits: slow\n"
 			       "  - match: {group: ['ops-?\?']}\n"
 			       "    connection: second\n"
-			       "    role: OPS\n";
+			       "    confirm: never\n"
+			       "    role: OPS\n"
+			       "  - name: others\n"
+			       "    match: {principal: others}\n"
+			       "    confirm:\n";
 
 static const struct policy *policy_of(const struct conf *conf, const char *subject, const char *group)
 {
@@ -190,7 +208,7 @@ static void policies_are_read(void **state UNUSED)
 	struct conf_faults faults;
 	const struct conf *conf = load_good(policies, &faults);
 	const struct policy *p = &conf->policies[0];
-	assert_int_equal(conf->policies_n, 2);
+	assert_int_equal(conf->policies_n, 3);
 	assert_false(faults.no_connection);
 	assert_string_equal(p->name, "analysts");
 	assert_string_equal(p->roles.v[0], "ANALYST");
@@ -199,6 +217,7 @@ static void policies_are_read(void **state UNUSED)
 	assert_string_equal(p->databases.v[0], "SALES");
 	assert_string_equal(p->databases.v[1], "Mixed");
 	assert_int_equal(p->statements, CLASS_READ | CLASS_DML);
+	assert_int_equal(p->confirm, CONFIRM_REQUIRE);
 	assert_int_equal(p->toolsets, TOOLSET_CORE | TOOLSET_CLASSIC);
 	assert_ptr_equal(p->connection, conf_connection(conf, "main"));
 	assert_ptr_equal(p->connection, conf_connection(conf, NULL));
@@ -206,9 +225,13 @@ static void policies_are_read(void **state UNUSED)
 	assert_string_equal(p->connection->role, "My Role");
 	assert_int_equal(p->limits->calls_per_minute, 6);
 	assert_int_equal(p->limits->burst, 7); /* from default */
+	assert_int_equal(p->limits->streams, 2);
 	assert_string_equal(conf->policies[1].name, "policy 2");
 	assert_string_equal(conf->policies[1].connection->name, "second");
 	assert_int_equal(conf->policies[1].statements, CLASS_READ | CLASS_METADATA);
+	assert_int_equal(conf->policies[1].confirm, CONFIRM_NEVER);
+	assert_int_equal(conf->policies[1].limits->streams, 64);
+	assert_int_equal(conf->policies[2].confirm, CONFIRM_ASK); /* an empty value is none */
 	assert_string_equal(conf->policies[1].limits->name, "default");
 	conf_free(conf);
 	conf_faults_free(&faults);
@@ -250,6 +273,8 @@ static void what_is_written_loads_again(void **state UNUSED)
 	assert_true(conf_write(&first, conf));
 	assert_null(strstr(buf_text(&first), "token: \"t\""));
 	assert_non_null(strstr(buf_text(&first), "token: \"********\""));
+	assert_non_null(strstr(buf_text(&first), "    confirm: require\n"));
+	assert_non_null(strstr(buf_text(&first), ", streams: 2}"));
 	conf_free(conf);
 	conf_faults_free(&faults);
 	conf = load_good(buf_text(&first), &faults);
@@ -275,6 +300,7 @@ static void the_sample_is_complete_and_gives_the_defaults(void **state UNUSED)
 	for (size_t i = 0; i < ARRAY_LEN(keys); i++)
 		assert_non_null(strstr(buf_text(&sample), keys[i]));
 	assert_non_null(strstr(buf_text(&sample), "SNOWGATE_LISTEN_MAX_BODY"));
+	assert_non_null(strstr(buf_text(&sample), "\n    streams: 64\n"));
 	const struct conf *conf = load_good("", &faults);
 	assert_true(conf_write(&plain, conf));
 	conf_free(conf);
@@ -306,6 +332,7 @@ static void the_samples_policies_are_valid(void **state UNUSED)
 	const struct conf *conf = load_good(buf_text(&yaml), &faults);
 	assert_int_equal(conf->policies_n, 1);
 	assert_string_equal(conf->policies[0].roles.v[1], "PUBLIC");
+	assert_int_equal(conf->policies[0].confirm, CONFIRM_ASK);
 	conf_free(conf);
 	conf_faults_free(&faults);
 	buf_free(&sample);

@@ -157,6 +157,102 @@ static void decoders_are_strict(void **state UNUSED)
 	assert_true(buf_failed(&b));
 }
 
+static struct buf bytes_of(const char *hex)
+{
+	struct buf b = buf_with_ceiling(4096);
+	assert_true(hex_decode(&b, slice_of(hex)));
+	return b;
+}
+
+/* McGrew and Viega, The Galois/Counter Mode of Operation, appendix B: test cases 13, 14 and 16. */
+static void sealed_texts_open_as_published(void **state UNUSED)
+{
+	static const struct {
+		const char *key, *bound, *sealed, *secret;
+	} cases[] = {
+	    {"0000000000000000000000000000000000000000000000000000000000000000", "",
+	     "000000000000000000000000"
+	     "530f8afbc74536b9a963b4f1c4cb738b",
+	     ""},
+	    {"0000000000000000000000000000000000000000000000000000000000000000", "",
+	     "000000000000000000000000"
+	     "cea7403d4d606b6e074ec5d3baf39d18"
+	     "d0d1c8a799996bf0265b98b5d48ab919",
+	     "00000000000000000000000000000000"},
+	    {"feffe9928665731c6d6a8f9467308308feffe9928665731c6d6a8f9467308308",
+	     "feedfacedeadbeeffeedfacedeadbeefabaddad2",
+	     "cafebabefacedbaddecaf888"
+	     "522dc1f099567d07f47f37a32a84427d643a8cdcbfe5c0c97598a2bd2555d1aa"
+	     "8cb08e48590dbb3da7b08b1056828838c5f61e6393ba7a0abcc9f662"
+	     "76fc6ece0f4e1768cddf8853bb2d551b",
+	     "d9313225f88406e5a55909c5aff5269a86a7a9531534f7da2e4c303d8a318a72"
+	     "1c3c0c95956809532fcf0e2449a6b525b16aedf5aa0de657ba637b39"},
+	};
+	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+		struct buf key = bytes_of(cases[i].key), bound = bytes_of(cases[i].bound);
+		struct buf sealed = bytes_of(cases[i].sealed), secret = buf_with_ceiling(4096);
+		assert_true(crypt_open(&secret, (uint8_t *)key.data, buf_slice(&bound), buf_slice(&sealed)));
+		assert_hex(secret.data, secret.n, cases[i].secret);
+		buf_free(&key);
+		buf_free(&bound);
+		buf_free(&sealed);
+		buf_free(&secret);
+	}
+}
+
+static void what_is_sealed_opens_unchanged_only(void **state UNUSED)
+{
+	uint8_t key[SHA256_BYTES] = "0123456789abcdef0123456789abcde";
+	char bound[] = "alice", secret[] = "a secret of 30 bytes in length";
+	struct slice bound_text = SLICE(bound), secret_text = SLICE(secret);
+	struct buf sealed = buf_with_ceiling(100), again = buf_with_ceiling(100), out = buf_with_ceiling(100);
+	assert_true(crypt_seal(&sealed, key, bound_text, secret_text) &&
+		    crypt_seal(&again, key, bound_text, secret_text));
+	assert_int_equal(sealed.n, secret_text.n + CRYPT_SEAL_EXTRA);
+	assert_memory_not_equal(sealed.data, again.data, 12); /* the nonce */
+	assert_true(crypt_open(&out, key, bound_text, buf_slice(&sealed)));
+	assert_string_equal(buf_text(&out), secret);
+	buf_clear(&out);
+	for (size_t i = 0; i < sealed.n * 8; i++) { /* each bit of nonce, ciphertext and tag */
+		sealed.data[i / 8] = (char)(sealed.data[i / 8] ^ 1 << i % 8);
+		assert_false(crypt_open(&out, key, bound_text, buf_slice(&sealed)));
+		sealed.data[i / 8] = (char)(sealed.data[i / 8] ^ 1 << i % 8);
+	}
+	for (size_t i = 0; i < bound_text.n; i++) {
+		bound[i] = (char)(bound[i] ^ 1);
+		assert_false(crypt_open(&out, key, bound_text, buf_slice(&sealed)));
+		bound[i] = (char)(bound[i] ^ 1);
+	}
+	assert_false(crypt_open(&out, key, SLICE(""), buf_slice(&sealed)));
+	for (size_t i = 0; i < sizeof(key); i++) {
+		key[i] ^= 1;
+		assert_false(crypt_open(&out, key, bound_text, buf_slice(&sealed)));
+		key[i] ^= 1;
+	}
+	for (size_t n = 0; n < sealed.n; n++)
+		assert_false(crypt_open(&out, key, bound_text, (struct slice){sealed.data, n}));
+	assert_false(crypt_open(&out, key, bound_text, slice_of(NULL)));
+	assert_true(out.n == 0 && !buf_failed(&out));
+	assert_true(crypt_open(&out, key, bound_text, buf_slice(&sealed)));
+	buf_free(&sealed);
+	buf_free(&again);
+	buf_free(&out);
+}
+
+static void sealing_keeps_to_the_ceiling(void **state UNUSED)
+{
+	static const uint8_t key[SHA256_BYTES];
+	struct buf b = buf_with_ceiling(CRYPT_SEAL_EXTRA + 3), out = buf_with_ceiling(3);
+	assert_true(crypt_seal(&b, key, SLICE(""), SLICE("abc")));
+	assert_true(crypt_open(&out, key, SLICE(""), buf_slice(&b)));
+	assert_string_equal(buf_text(&out), "abc");
+	buf_free(&b);
+	assert_false(crypt_seal(&b, key, SLICE(""), SLICE("abcd")));
+	assert_true(buf_failed(&b));
+	buf_free(&b);
+	buf_free(&out);
+}
+
 static void random_things_differ(void **state UNUSED)
 {
 	char a[37], b[37];
@@ -347,6 +443,9 @@ int main(void)
 	    cmocka_unit_test(every_length_round_trips),
 	    cmocka_unit_test(only_canonical_text_decodes),
 	    cmocka_unit_test(decoders_are_strict),
+	    cmocka_unit_test(sealed_texts_open_as_published),
+	    cmocka_unit_test(what_is_sealed_opens_unchanged_only),
+	    cmocka_unit_test(sealing_keeps_to_the_ceiling),
 	    cmocka_unit_test(random_things_differ),
 	    cmocka_unit_test(keys_load_with_the_right_passphrase_only),
 	    cmocka_unit_test(other_keys_are_told_apart),

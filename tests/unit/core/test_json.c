@@ -292,6 +292,31 @@ static void members_have_types(void **state UNUSED)
 	arena_free(a);
 }
 
+static void canonical_text_is_one_per_value(void **state UNUSED)
+{
+	static const char *const texts[][2] = {
+	    {"{\"b\":1,\"a\":{\"d\":[{\"z\":0,\"y\":1}],\"c\":null}}",
+	     "{\"a\":{\"c\":null,\"d\":[{\"y\":1,\"z\":0}]},\"b\":1}"},
+	    {"{\"ab\":1,\"a\":2,\"\":3,\"B\":4,\"\\u00e9\":5,\"z\":6}",
+	     "{\"\":3,\"B\":4,\"a\":2,\"ab\":1,\"z\":6,\"\xC3\xA9\":5}"},
+	    {"[3,1,2]", "[3,1,2]"}, /* the order of a list means something */
+	    {"[1.0,1e2,-0.0,1.5,1e300,-9223372036854775808.0,9223372036854775808.0]",
+	     "[1,100,0,1.5,1e+300,-9223372036854775808,9.223372036854776e+18]"},
+	    {"\"\\u0041\\/\"", "\"A/\""},
+	    {"{}", "{}"},
+	    {" [ true , false ] ", "[true,false]"},
+	};
+	for (size_t i = 0; i < ARRAY_LEN(texts); i++) {
+		struct buf b = buf_with_ceiling(1000);
+		json_t *value = NULL;
+		assert_int_equal(json_parse(slice_of(texts[i][0]), 10, &value, NULL, 0), JSON_OK);
+		assert_true(json_write_canonical(&b, value));
+		assert_string_equal(buf_text(&b), texts[i][1]);
+		json_decref(value);
+		buf_free(&b);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -306,6 +331,7 @@ int main(void)
 	    cmocka_unit_test(what_is_absent_has_no_token),
 	    cmocka_unit_test(a_path_leads_down),
 	    cmocka_unit_test(members_have_types),
+	    cmocka_unit_test(canonical_text_is_one_per_value),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -5,16 +5,9 @@
 #include <stddef.h>
 #include <cmocka.h>
 
-#include <arpa/inet.h>
-#include <errno.h>
-#include <netinet/in.h>
-#include <stdio.h>
-#include <string.h>
-#include <sys/socket.h>
-#include <sys/time.h>
 #include <sys/un.h>
-#include <unistd.h>
 
+#include "client.h"
 #include "snowgate/http.h"
 #include "snowgate/log.h"
 #include "snowgate/mail.h"
@@ -24,7 +17,7 @@
 
 static struct fixture {
 	struct conf conf;
-	struct http *http;
+	struct transport *http;
 	struct wheel *wheel;
 	pthread_t net, other;
 	int port, admin_port;
@@ -48,7 +41,7 @@ static void echo(handle_t exchange, struct request *rq)
 	buf_addf(&a.body, "%s:", names[rq->method]);
 	buf_add(&a.body, rq->body.data, rq->body.n);
 	request_free(rq);
-	http_answer(fx.http, exchange, &a);
+	fx.http->answer(fx.http, exchange, &a);
 	answer_free(&a);
 }
 
@@ -121,7 +114,7 @@ static void toy_gone(void *ctx, handle_t exchange)
 
 	(void)ctx;
 	answer_init(&a, 200, NULL);
-	assert_false(http_answer(fx.http, exchange, &a));
+	assert_false(fx.http->answer(fx.http, exchange, &a));
 	tell(THREAD_MAIN);
 }
 
@@ -137,7 +130,7 @@ static void toy_refuse(void *ctx, struct answer *answer, enum err err, const cha
 	buf_addf(&answer->body, "{\"error\":\"%s\"}", message);
 }
 
-static const struct http_ops ops = {
+static const struct transport_ops ops = {
     .head = toy_head, .request = toy_request, .gone = toy_gone, .ready = toy_ready, .refuse = toy_refuse};
 
 /* ---- the fixture ---- */
@@ -145,8 +138,8 @@ static const struct http_ops ops = {
 static void net_main(void *arg)
 {
 	(void)arg;
-	http_loop(fx.http);
-	http_stop(fx.http);
+	fx.http->loop(fx.http);
+	fx.http->stop(fx.http);
 }
 
 static void conf_init(struct conf *conf)
@@ -158,6 +151,7 @@ static void conf_init(struct conf *conf)
 			      .listen_header_timeout = 10 * USEC_PER_S,
 			      .listen_body_timeout = 30 * USEC_PER_S,
 			      .listen_idle_timeout = 75 * USEC_PER_S,
+			      .mcp_write_timeout = 30 * USEC_PER_S,
 			      .admin_address = "127.0.0.1",
 			      .snowflake_max_connections = 8};
 }
@@ -183,13 +177,13 @@ static void start(void)
 static void on_net_end(struct mail *m)
 {
 	free(m);
-	http_loop_end(fx.http);
+	fx.http->loop_end(fx.http);
 }
 
 static void on_net_off(struct mail *m)
 {
 	free(m);
-	http_listen_off(fx.http);
+	fx.http->listen_off(fx.http);
 	tell(THREAD_MAIN);
 }
 
@@ -223,101 +217,12 @@ static void await_note(void)
 	assert_int_equal(mail_wait(THREAD_MAIN, 10 * USEC_PER_S), 1);
 }
 
-/* ---- a client that says exactly what it is told to ---- */
-
-static int dial_at(struct sockaddr *a, socklen_t n)
-{
-	struct timeval patience = {.tv_sec = 10};
-	int fd = socket(a->sa_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
-
-	assert_true(fd >= 0);
-	(void)setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof(patience));
-	(void)setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &patience, sizeof(patience));
-	if (connect(fd, a, n) == 0)
-		return fd;
-	close(fd);
-	return -1;
-}
-
-static int dial_port(int port)
-{
-	struct sockaddr_in a = {
-	    .sin_family = AF_INET, .sin_port = htons((uint16_t)port), .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
-
-	return dial_at((struct sockaddr *)&a, sizeof(a));
-}
-
 static int dial(void)
 {
 	int fd = dial_port(fx.port);
 
 	assert_true(fd >= 0);
 	return fd;
-}
-
-static bool say_n(int fd, const char *text, size_t n)
-{
-	while (n > 0) {
-		ssize_t sent = send(fd, text, n, MSG_NOSIGNAL);
-
-		if (sent <= 0)
-			return false;
-		text += sent;
-		n -= (size_t)sent;
-	}
-	return true;
-}
-
-static void say(int fd, const char *text)
-{
-	assert_true(say_n(fd, text, strlen(text)));
-}
-
-static char heard[65536];
-
-/* Until the other end closes. False where it does not within the client's patience. */
-static bool hear_all(int fd)
-{
-	size_t n = 0;
-	ssize_t got = -1;
-
-	while (n + 1 < sizeof(heard) && (got = recv(fd, heard + n, sizeof(heard) - 1 - n, 0)) > 0)
-		n += (size_t)got;
-	heard[n] = '\0';
-	return got == 0 || errno == ECONNRESET;
-}
-
-/* One whole answer with Content-Length; the rest of the stream stays where it is. */
-static int hear(int fd)
-{
-	size_t n = 0, body = 0;
-	const char *length;
-
-	while (n + 1 < sizeof(heard) && !(n >= 4 && memcmp(heard + n - 4, "\r\n\r\n", 4) == 0)) {
-		if (recv(fd, heard + n, 1, 0) != 1)
-			return 0;
-		n++;
-	}
-	heard[n] = '\0';
-	length = strcasestr(heard, "\r\nContent-Length: ");
-	if (length)
-		body = strtoul(length + 18, NULL, 10);
-	assert_true(n + body < sizeof(heard));
-	while (body > 0) {
-		ssize_t got = recv(fd, heard + n, body, 0);
-
-		if (got <= 0)
-			return 0;
-		n += (size_t)got;
-		body -= (size_t)got;
-	}
-	heard[n] = '\0';
-	return strncmp(heard, "HTTP/1.1 ", 9) == 0 ? (int)strtol(heard + 9, NULL, 10) : -1;
-}
-
-static bool heard_has(const char *text)
-{
-	return strcasestr(heard, text) != NULL;
 }
 
 static int ask(const char *text)

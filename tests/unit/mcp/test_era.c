@@ -91,6 +91,39 @@ static void check_cell(const struct cell *c)
 	arena_free(a);
 }
 
+/* A transport without headers: the body alone tells. */
+static void test_no_headers(void **state)
+{
+	static const struct {
+		const char *body;
+		enum era era;
+		bool initialize;
+	} rows[] = {
+	    {REQUEST("tools/list", CLAIM), ERA_MODERN, false},
+	    {REQUEST("initialize", CLAIM), ERA_MODERN, false},
+	    {NOTE("notifications/x", CLAIM), ERA_MODERN, false},
+	    {REQUEST("initialize", ""), ERA_LEGACY, true},
+	    {REQUEST("tools/list", ""), ERA_LEGACY, false},
+	    {NOTE("notifications/cancelled", ""), ERA_LEGACY, false},
+	    {RESPONSE, ERA_LEGACY, false},
+	    {BATCH, ERA_LEGACY, false},
+	};
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		struct arena *a = arena_new(ARENA_CEILING);
+		struct mcp_headers h = {.none = true};
+		struct era_verdict v;
+		struct mcp_fault fault;
+		struct rpc rpc;
+		assert_int_equal(rpc_read(a, slice_of(rows[i].body), &rpc, &fault), ERR_OK);
+		assert_int_equal(era_classify(a, &rpc, &h, &v, &fault), ERR_OK);
+		assert_int_equal(v.era, rows[i].era);
+		assert_int_equal(v.initialize, rows[i].initialize);
+		assert_int_equal(v.revision, rows[i].era == ERA_MODERN ? REVISION_2026_07_28 : REVISION_NONE);
+		arena_free(a);
+	}
+}
+
 static void test_cells(void **state)
 {
 	(void)state;
@@ -150,11 +183,22 @@ static void test_methods(void **state)
 	    {"tools/list", RPC_REQUEST, MCP_TOOLS_LIST, MCP_TOOLS_LIST},
 	    {"tools/call", RPC_REQUEST, MCP_TOOLS_CALL, MCP_TOOLS_CALL},
 	    {"TOOLS/CALL", RPC_REQUEST, MCP_UNKNOWN, MCP_UNKNOWN},
-	    {"logging/setLevel", RPC_REQUEST, MCP_UNKNOWN, MCP_UNKNOWN},
-	    {"resources/subscribe", RPC_REQUEST, MCP_UNKNOWN, MCP_UNKNOWN},
+	    {"resources/list", RPC_REQUEST, MCP_RESOURCES_LIST, MCP_RESOURCES_LIST},
+	    {"resources/templates/list", RPC_REQUEST, MCP_TEMPLATES_LIST, MCP_TEMPLATES_LIST},
+	    {"resources/read", RPC_REQUEST, MCP_RESOURCES_READ, MCP_RESOURCES_READ},
+	    {"resources/subscribe", RPC_REQUEST, MCP_SUBSCRIBE, MCP_UNKNOWN},
+	    {"resources/unsubscribe", RPC_REQUEST, MCP_UNSUBSCRIBE, MCP_UNKNOWN},
+	    {"prompts/list", RPC_REQUEST, MCP_PROMPTS_LIST, MCP_PROMPTS_LIST},
+	    {"prompts/get", RPC_REQUEST, MCP_PROMPTS_GET, MCP_PROMPTS_GET},
+	    {"completion/complete", RPC_REQUEST, MCP_COMPLETE, MCP_COMPLETE},
+	    {"logging/setLevel", RPC_REQUEST, MCP_SET_LEVEL, MCP_UNKNOWN},
+	    {"subscriptions/listen", RPC_REQUEST, MCP_UNKNOWN, MCP_LISTEN},
+	    {"tasks/get", RPC_REQUEST, MCP_UNKNOWN, MCP_UNKNOWN},
+	    {"", RPC_REQUEST, MCP_UNKNOWN, MCP_UNKNOWN},
 	    {"notifications/initialized", RPC_REQUEST, MCP_UNKNOWN, MCP_UNKNOWN},
 	    {"notifications/initialized", RPC_NOTIFICATION, MCP_INITIALIZED, MCP_OTHER_NOTIFICATION},
-	    {"notifications/cancelled", RPC_NOTIFICATION, MCP_CANCELLED, MCP_OTHER_NOTIFICATION},
+	    {"notifications/cancelled", RPC_NOTIFICATION, MCP_CANCELLED, MCP_CANCELLED},
+	    {"notifications/roots/list_changed", RPC_NOTIFICATION, MCP_OTHER_NOTIFICATION, MCP_OTHER_NOTIFICATION},
 	    {"notifications/x", RPC_NOTIFICATION, MCP_OTHER_NOTIFICATION, MCP_OTHER_NOTIFICATION},
 	    {"tools/call", RPC_NOTIFICATION, MCP_OTHER_NOTIFICATION, MCP_OTHER_NOTIFICATION},
 	    {NULL, RPC_RESPONSE, MCP_UNKNOWN, MCP_UNKNOWN},
@@ -179,10 +223,8 @@ static void test_revision_names(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-	    cmocka_unit_test(test_cells),
-	    cmocka_unit_test(test_version_data),
-	    cmocka_unit_test(test_methods),
-	    cmocka_unit_test(test_revision_names),
+	    cmocka_unit_test(test_cells),   cmocka_unit_test(test_no_headers),     cmocka_unit_test(test_version_data),
+	    cmocka_unit_test(test_methods), cmocka_unit_test(test_revision_names),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

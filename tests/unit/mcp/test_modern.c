@@ -81,6 +81,40 @@ static void test_ladder(void **state)
 		check_step(&steps[i]);
 }
 
+/* Without headers the body alone counts: what is wrong in it is told as before, and nothing is missed. */
+static void test_no_headers(void **state)
+{
+	static const struct {
+		const char *body;
+		int err;
+	} rows[] = {
+	    {BODY("tools/list", META(NOW)), ERR_OK},
+	    {CALL("t"), ERR_OK},
+	    {BODY("resources/read", "\"uri\":\"a:b\"," META(NOW)), ERR_OK},
+	    {BODY("tools/list", META("v999")), ERR_VERSION},
+	    {BODY("tools/list", META("2025-11-25")), ERR_VERSION},
+	    {BODY("tools/list", "\"_meta\":{" V "5," CAPS "}"), ERR_MISSING_META},
+	    {BODY("tools/list", "\"_meta\":{" V "\"2026-07-28\"}"), ERR_MISSING_META},
+	};
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		/* what a transport without headers leaves in them is not looked at */
+		for (int filled = 0; filled < 2; filled++) {
+			struct arena *a = arena_new(ARENA_CEILING);
+			struct mcp_headers h = {.none = true};
+			struct era_verdict v;
+			struct mcp_fault fault;
+			struct rpc rpc;
+			if (filled)
+				h.protocol_version = h.method = h.name = "other";
+			assert_int_equal(rpc_read(a, slice_of(rows[i].body), &rpc, &fault), ERR_OK);
+			assert_int_equal(era_classify(a, &rpc, &h, &v, &fault), rows[i].err);
+			assert_int_equal(v.era, ERA_MODERN);
+			arena_free(a);
+		}
+	}
+}
+
 static void test_base64_names(void **state)
 {
 	static const struct step steps[] = {
@@ -183,6 +217,11 @@ static void test_params(void **state)
 				 err_info((enum err)err)->name);
 		json_decref(arguments);
 	}
+	struct mcp_headers none = {.none = true};
+	struct mcp_fault fault;
+	json_t *arguments = json_from("{\"w\":\"WH\",\"o\":{\"r\":\"eu\"}}");
+	assert_int_equal(modern_check_params(a, schema, arguments, &none, &fault), ERR_OK);
+	json_decref(arguments);
 	json_decref(schema);
 	arena_free(a);
 }
@@ -191,31 +230,70 @@ static void test_params(void **state)
 	"\"_meta\":{\"io.modelcontextprotocol/"                                                                        \
 	"serverInfo\":{\"name\":\"snowgate\",\"title\":\"snowgate\",\"version\":\"" SNOWGATE_VERSION "\"}"
 
-static void test_results(void **state)
+#define CAPABILITIES                                                                                                   \
+	"\"capabilities\":{\"tools\":{\"listChanged\":true},\"prompts\":{\"listChanged\":true},\"resources\":{"        \
+	"\"subscribe\":true,\"listChanged\":true},\"logging\":{},\"completions\":{}}"
+#define CACHE(ttl) "\"ttlMs\":" ttl ",\"cacheScope\":\"private\""
+
+static void test_discover_result(void **state)
 {
 	struct buf b = buf_with_ceiling(OUT_CEILING);
+	(void)state;
+	assert_true(discover_write(&b, "be \"kind\"", 60000));
+	assert_json(buf_text(&b), "{\"resultType\":\"complete\",\"supportedVersions\":[\"2026-07-28\"]," CAPABILITIES
+				  ",\"instructions\":\"be \\\"kind\\\"\"," CACHE("60000") "," SERVER "}}");
+	buf_clear(&b);
+	assert_true(discover_write(&b, NULL, -5));
+	assert_json(buf_text(&b), "{\"resultType\":\"complete\",\"supportedVersions\":[\"2026-07-28\"]," CAPABILITIES
+				  "," CACHE("0") "," SERVER "}}");
+	buf_free(&b);
+}
+
+static void test_lists(void **state)
+{
+	static const struct {
+		enum method_id list;
+		const char *member;
+	} rows[] = {
+	    {MCP_PROMPTS_LIST, "prompts"},
+	    {MCP_RESOURCES_LIST, "resources"},
+	    {MCP_TEMPLATES_LIST, "resourceTemplates"},
+	};
+	struct buf b = buf_with_ceiling(OUT_CEILING);
+	struct arena *a = arena_new(ARENA_CEILING);
 	json_t *tools =
 	    json_from("[{\"name\":\"t\",\"title\":\"T\",\"description\":\"d\",\"inputSchema\":{\"$schema\":\"x\"},"
 		      "\"outputSchema\":{},\"icons\":[],\"execution\":{},\"annotations\":{}}]");
-	json_t *meta = json_from("{\"snowgate/error\":{\"code\":\"1\"}}");
-	struct tool_result r = {SLICE("hi \"you\""), SLICE("{\"a\":1}"), true, meta};
+	json_t *items = json_from("[{\"name\":\"r\",\"title\":\"R\",\"icons\":[],\"_meta\":{}}]");
 	(void)state;
-	assert_true(discover_write(&b, "be \"kind\"", 60000));
-	assert_json(buf_text(&b),
-		    "{\"resultType\":\"complete\",\"supportedVersions\":[\"2026-07-28\"],\"capabilities\":{\"tools\":"
-		    "{}},\"instructions\":\"be \\\"kind\\\"\",\"ttlMs\":60000,\"cacheScope\":\"private\"," SERVER "}}");
-	buf_clear(&b);
-	assert_true(discover_write(&b, NULL, -5));
-	assert_json(buf_text(&b),
-		    "{\"resultType\":\"complete\",\"supportedVersions\":[\"2026-07-28\"],\"capabilities\":{\"tools\":"
-		    "{}},\"ttlMs\":0,\"cacheScope\":\"private\"," SERVER "}}");
-	buf_clear(&b);
-	assert_true(tools_list_write(&b, REVISION_2026_07_28, tools, 1000));
+	assert_true(list_write(&b, REVISION_2026_07_28, MCP_TOOLS_LIST, tools, NULL, 1000));
 	assert_json(buf_text(&b),
 		    "{\"resultType\":\"complete\",\"tools\":[{\"name\":\"t\",\"title\":\"T\",\"description\":\"d\","
-		    "\"inputSchema\":{\"$schema\":\"x\"},\"outputSchema\":{},\"icons\":[],\"annotations\":{}}],"
-		    "\"ttlMs\":1000,\"cacheScope\":\"private\"," SERVER "}}");
-	buf_clear(&b);
+		    "\"inputSchema\":{\"$schema\":\"x\"},\"outputSchema\":{},\"icons\":[],\"annotations\":{}}]," CACHE(
+			"1000") "," SERVER "}}");
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		buf_clear(&b);
+		assert_true(list_write(&b, REVISION_2026_07_28, rows[i].list, items, "c1", 0));
+		assert_json(buf_text(&b),
+			    arena_printf(a,
+					 "{\"resultType\":\"complete\",\"%s\":[{\"name\":\"r\",\"title\":\"R\","
+					 "\"icons\":[],\"_meta\":{}}],\"nextCursor\":\"c1\"," CACHE("0") "," SERVER
+													 "}}",
+					 rows[i].member));
+	}
+	json_decref(tools);
+	json_decref(items);
+	arena_free(a);
+	buf_free(&b);
+}
+
+static void test_results(void **state)
+{
+	struct buf b = buf_with_ceiling(OUT_CEILING);
+	json_t *meta = json_from("{\"snowgate/error\":{\"code\":\"1\"}}");
+	json_t *list = json_from("[{\"uri\":\"a:b\",\"blob\":\"AA==\",\"_meta\":{}}]"), *values = json_from("[\"a\"]");
+	struct tool_result r = {SLICE("hi \"you\""), SLICE("{\"a\":1}"), true, meta};
+	(void)state;
 	assert_true(tool_result_write(&b, REVISION_2026_07_28, &r));
 	assert_json(buf_text(&b),
 		    "{\"resultType\":\"complete\",\"content\":[{\"type\":\"text\",\"text\":\"hi \\\"you\\\"\"}],"
@@ -224,18 +302,57 @@ static void test_results(void **state)
 	buf_clear(&b);
 	assert_true(empty_result_write(&b, REVISION_2026_07_28));
 	assert_json(buf_text(&b), "{\"resultType\":\"complete\"," SERVER "}}");
-	json_decref(tools);
+	buf_clear(&b);
+	assert_true(read_result_write(&b, REVISION_2026_07_28, list, 9));
+	assert_json(buf_text(&b), "{\"resultType\":\"complete\",\"contents\":[{\"uri\":\"a:b\",\"blob\":\"AA==\","
+				  "\"_meta\":{}}]," CACHE("9") "," SERVER "}}");
+	buf_clear(&b);
+	/* neither prompts nor completions may be cached */
+	json_array_clear(list);
+	assert_true(prompt_result_write(&b, REVISION_2026_07_28, "d", list));
+	assert_json(buf_text(&b), "{\"resultType\":\"complete\",\"description\":\"d\",\"messages\":[]," SERVER "}}");
+	buf_clear(&b);
+	assert_true(completion_write(&b, REVISION_2026_07_28, values, 1, false));
+	assert_json(buf_text(&b), "{\"resultType\":\"complete\",\"completion\":{\"values\":[\"a\"],\"total\":1,"
+				  "\"hasMore\":false}," SERVER "}}");
 	json_decref(meta);
+	json_decref(list);
+	json_decref(values);
+	buf_free(&b);
+}
+
+static void test_input_required(void **state)
+{
+	struct buf b = buf_with_ceiling(OUT_CEILING);
+	json_t *form = json_from("{\"mode\":\"form\",\"message\":\"Run?\",\"requestedSchema\":{\"type\":\"object\","
+				 "\"properties\":{\"ok\":{\"type\":\"boolean\"}}}}");
+	struct ask asks[] = {{"confirm", "elicitation/create", form}, {"the \"roots\"", "roots/list", NULL}};
+	(void)state;
+	assert_true(input_required_write(&b, asks, 2, "v1.x"));
+	assert_json(buf_text(&b),
+		    "{\"resultType\":\"input_required\",\"inputRequests\":{\"confirm\":{\"method\":"
+		    "\"elicitation/create\",\"params\":{\"mode\":\"form\",\"message\":\"Run?\",\"requestedSchema\":{"
+		    "\"type\":\"object\",\"properties\":{\"ok\":{\"type\":\"boolean\"}}}}},\"the \\\"roots\\\"\":{"
+		    "\"method\":\"roots/list\"}},\"requestState\":\"v1.x\"," SERVER "}}");
+	buf_clear(&b);
+	assert_true(input_required_write(&b, asks, 1, NULL));
+	json_t *result = json_from(buf_text(&b));
+	assert_null(json_object_get(result, "requestState"));
+	assert_int_equal(json_object_size(json_object_get(result, "inputRequests")), 1);
+	json_decref(result);
+	buf_clear(&b);
+	assert_true(input_required_write(&b, NULL, 0, "s"));
+	assert_json(buf_text(&b), "{\"resultType\":\"input_required\",\"requestState\":\"s\"," SERVER "}}");
+	json_decref(form);
 	buf_free(&b);
 }
 
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-	    cmocka_unit_test(test_ladder),
-	    cmocka_unit_test(test_base64_names),
-	    cmocka_unit_test(test_params),
-	    cmocka_unit_test(test_results),
+	    cmocka_unit_test(test_ladder),     cmocka_unit_test(test_base64_names),    cmocka_unit_test(test_params),
+	    cmocka_unit_test(test_no_headers), cmocka_unit_test(test_discover_result), cmocka_unit_test(test_lists),
+	    cmocka_unit_test(test_results),    cmocka_unit_test(test_input_required),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

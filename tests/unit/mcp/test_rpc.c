@@ -51,6 +51,14 @@ static void test_messages(void **state)
 	     NULL},
 	    {"{\"jsonrpc\":\"2.0\",\"error\":{\"code\":1,\"message\":\"x\"}}", ERR_OK, RPC_RESPONSE, NULL, NULL},
 	    {"[{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"ping\"}]", ERR_OK, RPC_BATCH, NULL, NULL},
+	    {"[{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"ping\"},{\"jsonrpc\":\"2.0\",\"method\":\"notifications/"
+	     "x\"}]",
+	     ERR_OK, RPC_BATCH, NULL, NULL},
+	    {"[{\"jsonrpc\":\"2.0\",\"id\":1,\"result\":{}},{\"jsonrpc\":\"2.0\",\"id\":2,\"error\":{\"code\":1,"
+	     "\"message\":\"x\"}}]",
+	     ERR_OK, RPC_BATCH, NULL, NULL},
+	    /* an element that is no message at all is refused on its own */
+	    {"[{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"ping\"},{}]", ERR_OK, RPC_BATCH, NULL, NULL},
 	};
 	(void)state;
 	for (size_t i = 0; i < ARRAY_LEN(rows); i++)
@@ -100,6 +108,10 @@ static void test_refused(void **state)
 	    {"[{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"ping\"},{\"jsonrpc\":\"2.0\",\"id\":2,\"method\":\"tools/"
 	     "list\","
 	     "\"params\":{\"_meta\":{\"io.modelcontextprotocol/protocolVersion\":1}}}]",
+	     ERR_INVALID_REQUEST, 0, NULL, NULL},
+	    {"[{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"ping\"},{\"jsonrpc\":\"2.0\",\"id\":2,\"result\":{}}]",
+	     ERR_INVALID_REQUEST, 0, NULL, NULL},
+	    {"[{\"jsonrpc\":\"2.0\",\"id\":1,\"error\":{}},{\"jsonrpc\":\"2.0\",\"method\":\"notifications/x\"}]",
 	     ERR_INVALID_REQUEST, 0, NULL, NULL},
 	};
 	(void)state;
@@ -160,6 +172,127 @@ static void test_batch_split(void **state)
 	assert_int_equal(rpc_batch_split(body, 2, elements), 2);
 }
 
+/* ---- any batch is split where the parser splits it ---- */
+
+static uint32_t random_state;
+
+static uint32_t any(uint32_t n)
+{
+	random_state ^= random_state << 13;
+	random_state ^= random_state >> 17;
+	random_state ^= random_state << 5;
+	return random_state % n;
+}
+
+static void add_space(struct buf *b)
+{
+	static const char blanks[] = " \t\r\n";
+	for (uint32_t n = any(4) ? 0 : any(4); n > 0; n--)
+		buf_addc(b, blanks[any(4)]);
+}
+
+static void add_string(struct buf *b)
+{
+	static const char *const pieces[] = {"a",    "]",    "[", "{",       "}",        ",",   ":",
+					     "\\\"", "\\\\", "/", "\\u005b", "\xc3\xa9", "\\n", "\\ud83d\\ude00"};
+	buf_addc(b, '"');
+	for (uint32_t n = any(6); n > 0; n--)
+		buf_adds(b, pieces[any(ARRAY_LEN(pieces))]);
+	buf_addc(b, '"');
+}
+
+static void add_value(struct buf *b, int depth);
+
+static void add_object(struct buf *b, int depth)
+{
+	uint32_t n = any(4);
+	buf_addc(b, '{');
+	for (uint32_t i = 0; i < n; i++) {
+		add_space(b);
+		buf_addf(b, "%s\"%u", i ? "," : "", i);
+		buf_addf(b, "%s\"", any(2) ? "\\\\\\\"]," : "");
+		add_space(b);
+		buf_addc(b, ':');
+		add_value(b, depth - 1);
+	}
+	add_space(b);
+	buf_addc(b, '}');
+}
+
+static void add_value(struct buf *b, int depth)
+{
+	static const char *const atoms[] = {"1", "-1.5e3", "true", "false", "null"};
+	add_space(b);
+	switch (depth > 0 ? any(4) : any(2)) {
+	case 0:
+		buf_adds(b, atoms[any(ARRAY_LEN(atoms))]);
+		break;
+	case 1:
+		add_string(b);
+		break;
+	case 2:
+		add_object(b, depth);
+		break;
+	default:
+		buf_addc(b, '[');
+		for (uint32_t i = 0, n = any(4); i < n; i++) {
+			buf_adds(b, i ? "," : "");
+			add_value(b, depth - 1);
+		}
+		add_space(b);
+		buf_addc(b, ']');
+	}
+	add_space(b);
+}
+
+static void check_split(struct slice body)
+{
+	struct arena *a = arena_new(ARENA_CEILING);
+	struct slice elements[RPC_BATCH_MAX];
+	struct mcp_fault fault;
+	struct rpc rpc;
+
+	if (rpc_read(a, body, &rpc, &fault) == ERR_OK) {
+		size_t n = json_array_size(rpc.root);
+		assert_int_equal(rpc.kind, RPC_BATCH);
+		assert_int_equal(rpc_batch_split(body, RPC_BATCH_MAX, elements), n);
+		for (size_t i = 0; i < n; i++) {
+			json_t *element = NULL;
+			assert_int_equal(json_parse(elements[i], JSON_DEPTH_MAX, &element, NULL, 0), JSON_OK);
+			if (!json_equal(element, json_array_get(rpc.root, i)))
+				fail_msg("element %zu of %.*s is %.*s", i, (int)body.n, body.data, (int)elements[i].n,
+					 elements[i].data);
+			json_decref(element);
+		}
+	} else {
+		/* the only one that is made is an empty batch */
+		assert_int_equal(fault.err, ERR_INVALID_REQUEST);
+		assert_int_equal(json_array_size(rpc.root), 0);
+	}
+	arena_free(a);
+}
+
+static void test_any_batch_is_split(void **state)
+{
+	(void)state;
+	random_state = 20250326;
+	for (int round = 0; round < 3000; round++) {
+		struct buf body = buf_with_ceiling(OUT_CEILING);
+		add_space(&body);
+		buf_addc(&body, '[');
+		for (uint32_t i = 0, n = any(12); i < n; i++) {
+			buf_adds(&body, i ? "," : "");
+			add_space(&body);
+			add_object(&body, 4);
+			add_space(&body);
+		}
+		buf_addc(&body, ']');
+		add_space(&body);
+		check_split(buf_slice(&body));
+		buf_free(&body);
+	}
+}
+
 static void test_write(void **state)
 {
 	struct buf b = buf_with_ceiling(OUT_CEILING);
@@ -190,6 +323,7 @@ int main(void)
 	    cmocka_unit_test(test_depth_and_batch_ceiling),
 	    cmocka_unit_test(test_params_and_meta),
 	    cmocka_unit_test(test_batch_split),
+	    cmocka_unit_test(test_any_batch_is_split),
 	    cmocka_unit_test(test_write),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -42,6 +42,10 @@ static const struct row rows[] = {
      "a: must be a number below 1, not 1.0"},
     {"{\"properties\":{\"a\":{\"type\":\"integer\",\"maximum\":9007199254740992}}}", "{\"a\":9007199254740993}",
      "a: must be an integer of at most 9007199254740992, not 9007199254740993"},
+    {"{\"properties\":{\"a\":{\"type\":\"integer\",\"minimum\":9007199254740993}}}", "{\"a\":9007199254740992.0}",
+     "a: must be an integer of at least 9007199254740993, not 9007199254740992.0"},
+    {"{\"properties\":{\"a\":{\"type\":\"number\",\"maximum\":9223372036854775807}}}", "{\"a\":1e19}",
+     "a: must be a number of at most 9223372036854775807, not 1e+19"},
     {"{\"properties\":{\"a\":{\"minimum\":5}}}", "{\"a\":\"text\"}", NULL},
     /* enum, const */
     {"{\"properties\":{\"f\":{\"type\":\"string\",\"enum\":[\"csv\",\"json\",\"md\"]}}}", "{\"f\":\"json\"}", NULL},
@@ -50,6 +54,14 @@ static const struct row rows[] = {
     {"{\"properties\":{\"f\":{\"enum\":[1,null]}}}", "{\"f\":1.0}", NULL},
     {"{\"properties\":{\"f\":{\"const\":true}}}", "{\"f\":false}", "f: must be true, not false"},
     {"{\"properties\":{\"f\":{\"const\":{\"a\":[1]}}}}", "{\"f\":{\"a\":[1]}}", NULL},
+    {"{\"properties\":{\"f\":{\"const\":{\"a\":[1]}}}}", "{\"f\":{\"a\":[1.0]}}", NULL},
+    {"{\"properties\":{\"f\":{\"const\":{\"a\":[1]}}}}", "{\"f\":{\"a\":[1,2]}}",
+     "f: must be an object, not an object"},
+    {"{\"properties\":{\"f\":{\"enum\":[{\"a\":1},[1,2]]}}}", "{\"f\":{\"a\":1.0}}", NULL},
+    {"{\"properties\":{\"f\":{\"enum\":[{\"a\":1},[1,2]]}}}", "{\"f\":[1,2.0]}", NULL},
+    {"{\"properties\":{\"f\":{\"enum\":[{\"a\":1},[1,2]]}}}", "{\"f\":{\"b\":1}}",
+     "f: must be one of an object or an array, not an object"},
+    {"{\"properties\":{\"f\":{\"enum\":[[1,2],5]}}}", "{\"f\":{}}", "f: must be one of an array or 5, not an object"},
     /* required, additionalProperties */
     {"{\"properties\":{\"q\":{\"type\":\"string\"}},\"required\":[\"q\"]}", "{}",
      "q: is required; it must be a string"},
@@ -122,62 +134,64 @@ static void test_long_values_are_cut(void **state)
 	arena_free(a);
 }
 
+static const struct {
+	const char *schema, *culprit;
+} usable_cases[] = {
+    {"{\"type\":\"object\"}", NULL},
+    {"{\"type\":\"object\",\"additionalProperties\":false,\"$schema\":\"https://json-schema.org/draft/2020-12/"
+     "schema\","
+     "\"description\":\"d\"}",
+     NULL},
+    {"{\"type\":\"object\",\"$schema\":\"http://json-schema.org/draft-07/schema#\"}", "$schema"},
+    {"{\"type\":\"object\",\"$schema\":5}", "$schema"},
+    {"{\"type\":\"object\",\"properties\":{\"a\":{\"type\":[\"string\",\"null\"],\"default\":\"\","
+     "\"format\":\"date\"},\"b\":{\"items\":{\"enum\":[1]}},\"c\":true}}",
+     NULL},
+    {"{}", "type"},
+    {"true", "type"},
+    {"{\"type\":\"string\"}", "type"},
+    {"{\"type\":\"object\",\"properties\":{\"a\":{\"type\":\"text\"}}}", "type"},
+    {"{\"type\":\"object\",\"properties\":{\"a\":{\"type\":[]}}}", "type"},
+    {"{\"type\":\"object\",\"properties\":{\"a\":{\"pattern\":\"x\"}}}", "pattern"},
+    {"{\"type\":\"object\",\"properties\":{\"a\":{\"$ref\":\"#\"}}}", "$ref"},
+    {"{\"type\":\"object\",\"properties\":{\"a\":5}}", "properties"},
+    {"{\"type\":\"object\",\"properties\":[]}", "properties"},
+    {"{\"type\":\"object\",\"allOf\":[]}", "allOf"},
+    {"{\"type\":\"object\",\"properties\":{\"a\":{\"items\":{\"oneOf\":[]}}}}", "oneOf"},
+    {"{\"type\":\"object\",\"properties\":{\"a\":{\"items\":[]}}}", "items"},
+    {"{\"type\":\"object\",\"additionalProperties\":{\"not\":{}}}", "not"},
+    {"{\"type\":\"object\",\"required\":\"a\"}", "required"},
+    {"{\"type\":\"object\",\"properties\":{\"a\":{\"enum\":[]}}}", "enum"},
+    {"{\"type\":\"object\",\"properties\":{\"a\":{\"minimum\":\"1\"}}}", "minimum"},
+    {"{\"type\":\"object\",\"properties\":{\"a\":{\"maxLength\":-1}}}", "maxLength"},
+    /* x-mcp-header */
+    {"{\"type\":\"object\",\"properties\":{\"a\":{\"type\":\"string\",\"x-mcp-header\":\"A\"},"
+     "\"o\":{\"type\":\"object\",\"properties\":{\"b\":{\"type\":\"boolean\",\"x-mcp-header\":\"B\"}}}}}",
+     NULL},
+    {"{\"type\":\"object\",\"properties\":{\"a\":{\"type\":\"string\",\"x-mcp-header\":\"A\"},"
+     "\"o\":{\"type\":\"object\",\"properties\":{\"b\":{\"type\":\"integer\",\"x-mcp-header\":\"a\"}}}}}",
+     "x-mcp-header"},
+    {"{\"type\":\"object\",\"properties\":{\"a\":{\"type\":\"string\",\"x-mcp-header\":\"\"}}}", "x-mcp-header"},
+    {"{\"type\":\"object\",\"properties\":{\"a\":{\"type\":\"string\",\"x-mcp-header\":\"a b\"}}}", "x-mcp-header"},
+    {"{\"type\":\"object\",\"properties\":{\"a\":{\"type\":\"string\",\"x-mcp-header\":1}}}", "x-mcp-header"},
+    {"{\"type\":\"object\",\"properties\":{\"a\":{\"type\":\"number\",\"x-mcp-header\":\"A\"}}}", "x-mcp-header"},
+    {"{\"type\":\"object\",\"properties\":{\"a\":{\"x-mcp-header\":\"A\"}}}", "x-mcp-header"},
+    {"{\"type\":\"object\",\"properties\":{\"a\":{\"items\":{\"type\":\"string\",\"x-mcp-header\":\"A\"}}}}",
+     "x-mcp-header"},
+    {"{\"type\":\"object\",\"additionalProperties\":{\"type\":\"string\",\"x-mcp-header\":\"A\"}}", "x-mcp-header"},
+};
+
 static void test_usable(void **state)
 {
-	static const struct {
-		const char *schema, *culprit;
-	} cases[] = {
-	    {"{\"type\":\"object\"}", NULL},
-	    {"{\"type\":\"object\",\"additionalProperties\":false,\"$schema\":\"x\",\"description\":\"d\"}", NULL},
-	    {"{\"type\":\"object\",\"properties\":{\"a\":{\"type\":[\"string\",\"null\"],\"default\":\"\","
-	     "\"format\":\"date\"},\"b\":{\"items\":{\"enum\":[1]}},\"c\":true}}",
-	     NULL},
-	    {"{}", "type"},
-	    {"true", "type"},
-	    {"{\"type\":\"string\"}", "type"},
-	    {"{\"type\":\"object\",\"properties\":{\"a\":{\"type\":\"text\"}}}", "type"},
-	    {"{\"type\":\"object\",\"properties\":{\"a\":{\"type\":[]}}}", "type"},
-	    {"{\"type\":\"object\",\"properties\":{\"a\":{\"pattern\":\"x\"}}}", "pattern"},
-	    {"{\"type\":\"object\",\"properties\":{\"a\":{\"$ref\":\"#\"}}}", "$ref"},
-	    {"{\"type\":\"object\",\"properties\":{\"a\":5}}", "properties"},
-	    {"{\"type\":\"object\",\"properties\":[]}", "properties"},
-	    {"{\"type\":\"object\",\"allOf\":[]}", "allOf"},
-	    {"{\"type\":\"object\",\"properties\":{\"a\":{\"items\":{\"oneOf\":[]}}}}", "oneOf"},
-	    {"{\"type\":\"object\",\"properties\":{\"a\":{\"items\":[]}}}", "items"},
-	    {"{\"type\":\"object\",\"additionalProperties\":{\"not\":{}}}", "not"},
-	    {"{\"type\":\"object\",\"required\":\"a\"}", "required"},
-	    {"{\"type\":\"object\",\"properties\":{\"a\":{\"enum\":[]}}}", "enum"},
-	    {"{\"type\":\"object\",\"properties\":{\"a\":{\"minimum\":\"1\"}}}", "minimum"},
-	    {"{\"type\":\"object\",\"properties\":{\"a\":{\"maxLength\":-1}}}", "maxLength"},
-	    /* x-mcp-header */
-	    {"{\"type\":\"object\",\"properties\":{\"a\":{\"type\":\"string\",\"x-mcp-header\":\"A\"},"
-	     "\"o\":{\"type\":\"object\",\"properties\":{\"b\":{\"type\":\"boolean\",\"x-mcp-header\":\"B\"}}}}}",
-	     NULL},
-	    {"{\"type\":\"object\",\"properties\":{\"a\":{\"type\":\"string\",\"x-mcp-header\":\"A\"},"
-	     "\"o\":{\"type\":\"object\",\"properties\":{\"b\":{\"type\":\"integer\",\"x-mcp-header\":\"a\"}}}}}",
-	     "x-mcp-header"},
-	    {"{\"type\":\"object\",\"properties\":{\"a\":{\"type\":\"string\",\"x-mcp-header\":\"\"}}}",
-	     "x-mcp-header"},
-	    {"{\"type\":\"object\",\"properties\":{\"a\":{\"type\":\"string\",\"x-mcp-header\":\"a b\"}}}",
-	     "x-mcp-header"},
-	    {"{\"type\":\"object\",\"properties\":{\"a\":{\"type\":\"string\",\"x-mcp-header\":1}}}", "x-mcp-header"},
-	    {"{\"type\":\"object\",\"properties\":{\"a\":{\"type\":\"number\",\"x-mcp-header\":\"A\"}}}",
-	     "x-mcp-header"},
-	    {"{\"type\":\"object\",\"properties\":{\"a\":{\"x-mcp-header\":\"A\"}}}", "x-mcp-header"},
-	    {"{\"type\":\"object\",\"properties\":{\"a\":{\"items\":{\"type\":\"string\",\"x-mcp-header\":\"A\"}}}}",
-	     "x-mcp-header"},
-	    {"{\"type\":\"object\",\"additionalProperties\":{\"type\":\"string\",\"x-mcp-header\":\"A\"}}",
-	     "x-mcp-header"},
-	};
 	(void)state;
-	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
-		json_t *schema = json_from(cases[i].schema);
+	for (size_t i = 0; i < ARRAY_LEN(usable_cases); i++) {
+		json_t *schema = json_from(usable_cases[i].schema);
 		const char *culprit = NULL;
 		bool is_usable = schema_usable(schema, &culprit);
-		if (is_usable != !cases[i].culprit)
-			fail_msg("%s: %s", cases[i].schema, culprit ? culprit : "usable");
+		if (is_usable != !usable_cases[i].culprit)
+			fail_msg("%s: %s", usable_cases[i].schema, culprit ? culprit : "usable");
 		if (culprit)
-			assert_string_equal(culprit, cases[i].culprit);
+			assert_string_equal(culprit, usable_cases[i].culprit);
 		json_decref(schema);
 	}
 }

@@ -16,6 +16,7 @@ static const struct principal bob = {PRINCIPAL_KEY, "", "bob", "g"};
 struct fixture {
 	struct session_keys *keys;
 	struct session_table *table;
+	struct stream_pool *pool;
 	struct session_names ended;
 };
 
@@ -25,12 +26,14 @@ static void start(struct fixture *f, const char *keys, struct session_limits lim
 	clock_set_virtual(1000 * USEC_PER_S, WALL);
 	f->keys = session_keys_new(keys, &why);
 	assert_non_null(f->keys);
-	f->table = session_table_new(f->keys, limits);
+	f->pool = stream_pool_new(STREAMS_BYTES_MAX);
+	f->table = session_table_new(f->keys, limits, f->pool);
 }
 
 static void stop(struct fixture *f)
 {
 	session_table_free(f->table);
+	stream_pool_free(f->pool); /* asserts that every stream is gone */
 	session_keys_free(f->keys);
 }
 
@@ -353,7 +356,83 @@ static void test_many(void **state)
 static void test_small_when_idle(void **state)
 {
 	(void)state;
-	assert_true(sizeof(struct session) <= 800);
+	assert_true(sizeof(struct session) <= 832);
+}
+
+static void test_watched(void **state)
+{
+	struct fixture f;
+	char uri[SESSION_URI_MAX + 2];
+	(void)state;
+	start(&f, KEY_A, roomy);
+	struct session *s = add(&f, &alice), *other = add(&f, &alice);
+	assert_false(session_watches(s, "u:0"));
+	session_unwatch(s, "u:0");
+	for (int i = 0; i < SESSION_WATCHED_MAX; i++) {
+		snprintf(uri, sizeof(uri), "u:%d", i);
+		assert_true(session_watch(s, uri, 0));
+		assert_true(session_watches(s, uri));
+		assert_false(session_watches(other, uri));
+	}
+	assert_false(session_watch(s, "u:64", 0));
+	assert_false(session_watches(s, "u:64"));
+	assert_true(session_watch(s, "u:7", 0)); /* it is already */
+	assert_int_equal(s->watched.n, SESSION_WATCHED_MAX);
+	session_unwatch(s, "u:7");
+	session_unwatch(s, "u:7");
+	assert_false(session_watches(s, "u:7"));
+	assert_true(session_watches(s, "u:6") && session_watches(s, "u:8") && session_watches(s, "u:63"));
+	memset(uri, 'u', sizeof(uri) - 1);
+	uri[SESSION_URI_MAX + 1] = '\0';
+	assert_false(session_watch(s, uri, 0));
+	uri[SESSION_URI_MAX] = '\0';
+	assert_true(session_watch(s, uri, 0));
+	stop(&f);
+}
+
+static struct session *with_stream(struct fixture *f, const struct principal *p, bool last)
+{
+	struct session *s = add(f, p);
+	struct stream *stream = stream_new(f->pool, &s->streams, 0);
+	assert_non_null(stream);
+	assert_true(stream_append(f->pool, stream, SLICE("{}"), last, clock_now()));
+	return s;
+}
+
+/* Whatever takes a session out of memory takes its streams with it; they are nowhere else. */
+static void test_streams_leave_with_their_session(void **state)
+{
+	struct fixture f;
+	struct buf record = buf_with_ceiling(OUT_CEILING);
+	(void)state;
+	start(&f, KEY_A, (struct session_limits){3, 2, 100 * USEC_PER_S, DAY});
+	struct session *s = with_stream(&f, &alice, true);
+	assert_true(session_record(&record, s));
+	session_end(f.table, s); /* deleted */
+	assert_int_equal(stream_pool_count(f.pool), 0);
+	s = session_restore(f.table, buf_slice(&record), &alice);
+	assert_int_equal(s->streams.n, 0);
+	session_end(f.table, s);
+	s = with_stream(&f, &alice, false); /* deleted while a stream is open: with its last call */
+	session_call_opened(s);
+	session_end(f.table, s);
+	assert_int_equal(stream_pool_count(f.pool), 1);
+	session_call_closed(f.table, s);
+	assert_int_equal(stream_pool_count(f.pool), 0);
+	with_stream(&f, &alice, true); /* idle */
+	clock_advance(101 * USEC_PER_S);
+	assert_int_equal(session_expire(f.table, clock_now()), 1);
+	assert_int_equal(stream_pool_count(f.pool), 0);
+	for (int i = 0; i < 3; i++) /* displaced: one for its principal's limit, ... */
+		with_stream(&f, &alice, true);
+	assert_int_equal(stream_pool_count(f.pool), 2);
+	with_stream(&f, &bob, true);
+	with_stream(&f, &bob, true); /* ... one for the table's */
+	assert_int_equal(stream_pool_count(f.pool), 3);
+	session_table_limits(f.table, (struct session_limits){1, 1, USEC_PER_S, DAY});
+	assert_int_equal(stream_pool_count(f.pool), 1);
+	stop(&f); /* the last one here */
+	buf_free(&record);
 }
 
 /* ---- records ---- */
@@ -368,6 +447,10 @@ static void fill(struct session *s)
 	s->version = 7;
 	s->preferences.format = xstrdup("json");
 	s->preferences.limit = 50;
+	s->can = CLIENT_FORM | CLIENT_ROOTS;
+	s->log_level = LEVEL_WARNING;
+	assert_true(session_watch(s, "snowflake://a/\"b\"", 0));
+	assert_true(session_watch(s, "snowflake://a/\xc3\xa9", 0));
 	s->counters.requests = 3;
 	s->counters.query_usec = 123456789012;
 }
@@ -385,6 +468,11 @@ static void assert_filled(const struct session *s)
 	assert_string_equal(s->preferences.format, "json");
 	assert_int_equal(s->preferences.limit, 50);
 	assert_int_equal(s->preferences.wait_seconds, -1);
+	assert_int_equal(s->can, CLIENT_FORM | CLIENT_ROOTS);
+	assert_int_equal(s->log_level, LEVEL_WARNING);
+	assert_int_equal(s->watched.n, 2);
+	assert_true(session_watches(s, "snowflake://a/\"b\""));
+	assert_true(session_watches(s, "snowflake://a/\xc3\xa9"));
 	assert_int_equal(s->counters.requests, 3);
 	assert_int_equal(s->counters.query_usec, 123456789012);
 	assert_int_equal(s->revision, REVISION_2025_11_25);
@@ -481,7 +569,8 @@ static void test_unknown_members_survive(void **state)
 	stop(&f);
 }
 
-static void refuse_changed(struct fixture *f, const char *record, const char *key, json_t *value)
+/* Restores the record with `key` changed (NULL: left out). */
+static struct session *restore_changed(struct fixture *f, const char *record, const char *key, json_t *value)
 {
 	struct buf b = buf_with_ceiling(OUT_CEILING);
 	json_t *json = json_from(record);
@@ -490,9 +579,56 @@ static void refuse_changed(struct fixture *f, const char *record, const char *ke
 	else
 		json_object_del(json, key);
 	json_write(&b, json);
-	assert_null(session_restore(f->table, buf_slice(&b), &alice));
+	struct session *s = session_restore(f->table, buf_slice(&b), &alice);
 	json_decref(json);
 	buf_free(&b);
+	return s;
+}
+
+/* Records that an older program wrote lack the members; what a broken one wrote reads as if it lacked them. */
+static void test_records_without_wishes(void **state)
+{
+	struct fixture f;
+	struct buf record = buf_with_ceiling(OUT_CEILING);
+	(void)state;
+	start(&f, KEY_A, roomy);
+	struct session *s = add(&f, &alice);
+	assert_int_equal(s->can, 0);
+	assert_int_equal(s->log_level, -1);
+	fill(s);
+	assert_true(session_record(&record, s));
+	session_end(f.table, s);
+	json_t *const levels[] = {NULL, json_integer(8), json_integer(-2), json_string("info"), json_null()};
+	for (size_t i = 0; i < ARRAY_LEN(levels); i++) {
+		s = restore_changed(&f, buf_text(&record), "log_level", levels[i]);
+		assert_int_equal(s->log_level, -1);
+		assert_null(s->unknown);
+		session_end(f.table, s);
+	}
+	json_t *const bits[] = {NULL, json_integer(-1), json_integer(1LL << 32), json_true()};
+	for (size_t i = 0; i < ARRAY_LEN(bits); i++) {
+		s = restore_changed(&f, buf_text(&record), "can", bits[i]);
+		assert_int_equal(s->can, 0);
+		session_end(f.table, s);
+	}
+	s = restore_changed(&f, buf_text(&record), "can", json_integer(1 << 20 | CLIENT_URL));
+	assert_int_equal(s->can, 1 << 20 | CLIENT_URL); /* a newer program's bit stays */
+	session_end(f.table, s);
+	json_t *const lists[] = {NULL, json_object(), json_pack("[i,n,[s]]", 1, "x"), json_string("x")};
+	for (size_t i = 0; i < ARRAY_LEN(lists); i++) {
+		s = restore_changed(&f, buf_text(&record), "watched", lists[i]);
+		assert_int_equal(s->watched.n, 0);
+		session_end(f.table, s);
+	}
+	s = restore_changed(&f, buf_text(&record), "watched", json_pack("[s,i,s,s]", "u", 1, "v", "u"));
+	assert_int_equal(s->watched.n, 2);
+	buf_free(&record);
+	stop(&f);
+}
+
+static void refuse_changed(struct fixture *f, const char *record, const char *key, json_t *value)
+{
+	assert_null(restore_changed(f, record, key, value));
 }
 
 static void test_refused_records(void **state)
@@ -582,6 +718,9 @@ int main(void)
 	    cmocka_unit_test(test_smaller_limits),
 	    cmocka_unit_test(test_many),
 	    cmocka_unit_test(test_small_when_idle),
+	    cmocka_unit_test(test_watched),
+	    cmocka_unit_test(test_streams_leave_with_their_session),
+	    cmocka_unit_test(test_records_without_wishes),
 	    cmocka_unit_test(test_record_round_trip),
 	    cmocka_unit_test(test_newer_record_updates_the_live_one),
 	    cmocka_unit_test(test_unknown_members_survive),

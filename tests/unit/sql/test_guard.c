@@ -503,6 +503,117 @@ static void test_classes(void **state)
 	}
 }
 
+/* ---- destructive: what was there may be gone afterwards ---- */
+
+static const struct {
+	const char *sql;
+	bool destructive;
+} losses[] = {
+    {"DELETE FROM t", true},
+    {"delete from t where a = 1;", true},
+    {"/* INSERT */ DELETE /* x */ FROM t -- y", true},
+    {"-- SELECT 1\nUPDATE t SET a = 1", true},
+    {"UPDATE t SET a = (WITH b AS (SELECT 1) SELECT * FROM b)", true},
+    {"MERGE INTO t USING u ON t.a = u.a WHEN NOT MATCHED THEN INSERT (a) VALUES (1)", true},
+    {"TRUNCATE TABLE IF EXISTS t", true},
+    {"TRUNCATE t", true},
+    {"DROP TABLE t", true},
+    {"DROP VIEW IF EXISTS \"v\"", true},
+    {"Drop Database d CASCADE", true},
+    {"REVOKE SELECT ON TABLE t FROM ROLE r", true},
+    {"INSERT OVERWRITE INTO t SELECT 1", true},
+    {"insert /* INTO */ overwrite into t values (1)", true},
+    {"INSERT OVERWRITE ALL INTO a INTO b SELECT 1", true},
+    {"CREATE OR REPLACE TABLE t (a INT)", true},
+    {"create or\nreplace /* */ view v as select 1", true},
+    {"CREATE OR REPLACE TRANSIENT SCHEMA s", true},
+    {"CREATE OR REPLACE DATABASE d", true},
+    {"CREATE OR REPLACE WAREHOUSE w", true},
+    {"CREATE OR REPLACE SEQUENCE s", true},
+    {"CREATE OR ALTER TABLE t (a INT)", true}, /* drops the columns that it does not list */
+    {"ALTER TABLE t DROP COLUMN a", true},
+    {"ALTER TABLE t DROP a, b", true},
+    {"alter table if exists t add column b int, drop column c", true},
+    {"ALTER TABLE t ALTER COLUMN a DROP NOT NULL", true},
+    {"ALTER TABLE \"DROP\" DROP PRIMARY KEY", true},
+    {"GRANT OWNERSHIP ON TABLE t TO ROLE r REVOKE CURRENT GRANTS", true},
+    {"INSERT INTO t VALUES (1)", false},
+    {"INSERT INTO overwrite VALUES (1)", false},
+    {"INSERT INTO \"OVERWRITE\" VALUES ('OVERWRITE')", false},
+    {"INSERT ALL INTO a INTO b SELECT 1", false},
+    {"INSERT INTO t WITH a AS (SELECT 'DELETE') SELECT * FROM a", false},
+    {"CREATE TABLE t (a INT)", false},
+    {"CREATE TABLE IF NOT EXISTS t (a INT)", false},
+    {"CREATE TABLE t AS SELECT * FROM u WHERE a = 1 OR REPLACE(b, 'x') = 'y'", false},
+    {"CREATE VIEW \"OR REPLACE\" AS SELECT 1", false},
+    {"CREATE /* OR REPLACE */ TABLE t (a INT)", false},
+    {"CREATE TABLE t (a INT) COMMENT = 'OR REPLACE'", false},
+    {"ALTER TABLE t ADD COLUMN b INT", false},
+    {"ALTER TABLE t RENAME TO u", false},
+    {"ALTER TABLE t RENAME COLUMN a TO b", false},
+    {"ALTER TABLE t RENAME COLUMN a TO \"drop\"", false},
+    {"ALTER TABLE t SET COMMENT = 'DROP TABLE t'", false},
+    {"ALTER TABLE t SWAP WITH u /* DROP */", false},
+    {"ALTER WAREHOUSE w SUSPEND", false},
+    {"UNDROP TABLE t", false},
+    {"COMMENT ON TABLE t IS 'DROP'", false},
+    {"GRANT SELECT ON TABLE t TO ROLE r", false},
+    {"GRANT SELECT ON TABLE \"REVOKE\" TO ROLE r", false},
+    {"SELECT 1", false},
+    {"SELECT \"DELETE\" FROM \"DROP\"", false},
+    {"SELECT 'DELETE FROM t'", false},
+    {"WITH \"delete\" AS (SELECT 1) SELECT * FROM \"delete\"", false},
+    {"SHOW TABLES", false},
+    {"EXPLAIN DELETE FROM t", false}, /* runs nothing */
+    {"EXPLAIN USING TEXT UPDATE t SET a = 1", false},
+    {"USE DATABASE d", false},
+    {"ALTER SESSION SET QUERY_TAG = 'DROP'", false},
+};
+
+static void test_destructive(void **state)
+{
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(losses); i++) {
+		struct guard_verdict v;
+
+		assert_int_equal(guard_check(arena, slice_of(losses[i].sql), ALL, &v), ERR_OK);
+		if (!v.allowed)
+			fail_msg("%s: %s", losses[i].sql, v.reason);
+		if (v.destructive != losses[i].destructive)
+			fail_msg("%s: %s", losses[i].sql, v.destructive ? "destructive" : "not destructive");
+		/* what may not be sent at all destroys nothing */
+		assert_int_equal(guard_check(arena, slice_of(losses[i].sql), 0, &v), ERR_OK);
+		assert_false(v.destructive);
+	}
+}
+
+/* Forms that would hide the verb are no statements here. */
+static void test_hidden_verbs(void **state)
+{
+	static const char *const hidden[] = {
+	    "WITH a AS (SELECT 1) DELETE FROM t",
+	    "WITH a AS (DELETE FROM t) SELECT 1",
+	    "WITH a AS (SELECT 1) UPDATE t SET b = 1",
+	    "WITH a AS (SELECT 1) MERGE INTO t USING a ON TRUE WHEN MATCHED THEN DELETE",
+	    "(DELETE FROM t)",
+	    "\"DELETE\" FROM t",
+	    "SELECT 1; DELETE FROM t",
+	    ";DELETE FROM t",
+	    "CREATE SECURE OR REPLACE VIEW v AS SELECT 1",
+	    "CREATE \"OR\" REPLACE TABLE t (a INT)",
+	    "SELECT * FROM (DROP TABLE t)"};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(hidden); i++) {
+		struct guard_verdict v;
+
+		assert_int_equal(guard_check(arena, slice_of(hidden[i]), ALL, &v), ERR_OK);
+		if (v.allowed)
+			fail_msg("%s", hidden[i]);
+		assert_false(v.destructive);
+	}
+}
+
 /* ---- the session ---- */
 
 static const struct {
@@ -781,6 +892,34 @@ static void test_case_and_space(void **state)
 	}
 }
 
+/* The case of words, comments and white space between tokens do not hide a loss, nor make one. */
+static void test_losses_spaced(void **state)
+{
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(losses); i++) {
+		struct buf b = buf_with_ceiling(8000);
+		struct guard_verdict v;
+		struct sql_lexer lexer;
+		struct sql_token t;
+
+		sql_lexer_init(&lexer, slice_of(losses[i].sql));
+		while ((t = sql_next(&lexer)).kind != SQL_END) {
+			for (size_t k = 0; k < t.text.n; k++) {
+				char c = t.text.data[k];
+				bool letter = (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z');
+
+				buf_addc(&b, t.kind == SQL_WORD && letter && k % 2 ? (char)(c ^ 32) : c);
+			}
+			buf_adds(&b, "\t/* DROP \"REVOKE\" */\r\n");
+		}
+		assert_int_equal(guard_check(arena, buf_slice(&b), ALL, &v), ERR_OK);
+		assert_true(v.allowed);
+		if (v.destructive != losses[i].destructive)
+			fail_msg("%s", buf_text(&b));
+		buf_free(&b);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -790,6 +929,8 @@ int main(void)
 	    cmocka_unit_test(test_parameters),    cmocka_unit_test(test_places),
 	    cmocka_unit_test(test_limits),        cmocka_unit_test(test_spliced_statements),
 	    cmocka_unit_test(test_splice_fuzz),   cmocka_unit_test(test_case_and_space),
+	    cmocka_unit_test(test_destructive),   cmocka_unit_test(test_hidden_verbs),
+	    cmocka_unit_test(test_losses_spaced),
 	};
 
 	return cmocka_run_group_tests(tests, set_up, tear_down);

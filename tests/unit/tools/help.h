@@ -47,14 +47,15 @@ UNUSED static int help_set_up(void **state)
 			     .results_max_cell = 2 << 10,
 			     .results_wait = 40 * USEC_PER_S,
 			     .snowflake_statement_timeout = 300 * USEC_PER_S,
-			     .listen_max_body = 4 << 20};
+			     .listen_max_body = 4 << 20,
+			     .mcp_list_page = 100};
 	policy = (struct policy){.name = "test",
 				 .connection = &connection,
 				 .statements = CLASS_READ | CLASS_METADATA,
 				 .toolsets = TOOLSET_CORE | TOOLSET_CLASSIC,
 				 .limits = &limits};
 	tools_load();
-	tools_set_keys(&key, 1);
+	tools_set_keys(&key, 1, &(struct seal_keys){1, {key}});
 	return 0;
 }
 
@@ -75,10 +76,11 @@ UNUSED static struct call *help_call(const char *tool, const char *arguments)
 
 	rq->policy = &policy;
 	rq->principal = (struct principal){.kind = PRINCIPAL_KEY, .subject = "alice"};
-	c = call_new(1, rq);
+	c = call_new(rq);
 	c->revision = REVISION_2025_11_25;
 	c->tool = tool_find(&policy, tool);
 	assert_non_null(c->tool);
+	c->handler = &c->tool->handler;
 	c->context = (struct context){.database = "SALES", .schema = "PUBLIC", .warehouse = "WH_XS", .role = "ANALYST"};
 	if (json_parse(slice_of(arguments), 32, &c->arguments, fault, sizeof fault) != JSON_OK)
 		fail_msg("%s", fault);
@@ -92,7 +94,7 @@ UNUSED static struct call *help_call(const char *tool, const char *arguments)
 UNUSED static struct call *help_plan(const char *tool, const char *arguments)
 {
 	struct call *c = help_call(tool, arguments);
-	int rc = c->tool->plan(c);
+	int rc = c->handler->plan(c);
 
 	if (rc != ERR_OK)
 		fail_msg("%s(%s): %s", tool, arguments, buf_text(&c->answer.text));
@@ -106,7 +108,7 @@ UNUSED static void help_refused(const char *tool, const char *arguments, enum er
 	struct call *c = help_call(tool, arguments);
 	const json_t *meta;
 
-	assert_int_equal(c->tool->plan(c), err);
+	assert_int_equal(c->handler->plan(c), err);
 	assert_true(c->answer.is_error);
 	if (!strstr(buf_text(&c->answer.text), says))
 		fail_msg("%s(%s): \"%s\" lacks \"%s\"", tool, arguments, buf_text(&c->answer.text), says);

@@ -48,7 +48,7 @@ static void test_no_scope_is_the_account(void **state)
 
 	(void)state;
 	c->context.database = c->context.schema = NULL;
-	assert_int_equal(c->tool->plan(c), ERR_OK);
+	assert_int_equal(c->handler->plan(c), ERR_OK);
 	assert_string_equal(c->plan[0].sql, "SHOW TABLES IN ACCOUNT");
 	call_free(c);
 }
@@ -83,7 +83,7 @@ static void test_databases_of_the_policy(void **state)
 	/* the whole account is more than it may see */
 	c = help_call("list_objects", "{\"kind\":\"table\"}");
 	c->context.database = c->context.schema = NULL;
-	assert_int_equal(c->tool->plan(c), ERR_INVALID_PARAMS);
+	assert_int_equal(c->handler->plan(c), ERR_INVALID_PARAMS);
 	call_free(c);
 }
 
@@ -104,12 +104,12 @@ static void test_context_under_the_policy_of_now(void **state)
 		struct call *c = help_call(tools[i][0], tools[i][1]);
 
 		c->context.warehouse = NULL;
-		assert_int_equal(c->tool->plan(c), ERR_POLICY);
+		assert_int_equal(c->handler->plan(c), ERR_POLICY);
 		assert_non_null(strstr(buf_text(&c->answer.text), "role ANALYST is not allowed"));
 		call_free(c);
 		c = help_call(tools[i][0], tools[i][1]);
 		c->context.role = c->context.warehouse = NULL;
-		assert_int_equal(c->tool->plan(c), ERR_OK);
+		assert_int_equal(c->handler->plan(c), ERR_OK);
 		for (size_t k = 0; k < c->plan_n; k++) {
 			assert_string_equal(c->plan[k].context.role, "READER");
 			assert_string_equal(c->plan[k].context.warehouse, "WH_FIXED");
@@ -143,7 +143,7 @@ static struct call *shown(const char *arguments)
 	s->pages = arena_alloc(c->arena, sizeof *s->pages);
 	s->pages[0] = (struct page){0, rows};
 	s->pages_n = 1;
-	c->tool->answer(c);
+	c->handler->answer(c);
 	assert_false(c->answer.is_error);
 	return c;
 }
@@ -231,7 +231,7 @@ static void test_describe_needs_a_context(void **state)
 
 	(void)state;
 	c->context.database = c->context.schema = NULL;
-	assert_int_equal(c->tool->plan(c), ERR_INVALID_PARAMS);
+	assert_int_equal(c->handler->plan(c), ERR_INVALID_PARAMS);
 	assert_non_null(strstr(buf_text(&c->answer.text), "no current database"));
 	call_free(c);
 }

@@ -147,7 +147,7 @@ static void test_policy_needs_a_database(void **state)
 	texts_set(&policy.databases, 2, databases);
 	c = help_call("execute_query", "{\"query\":\"SELECT 1\"}");
 	c->context.database = c->context.schema = NULL;
-	assert_int_equal(c->tool->plan(c), ERR_POLICY);
+	assert_int_equal(c->handler->plan(c), ERR_POLICY);
 	assert_non_null(strstr(buf_text(&c->answer.text), "a current database is needed. Name one"));
 	call_free(c);
 }
@@ -187,7 +187,7 @@ static void test_use_in_session(void **state)
 	struct call *c = in_session("USE DATABASE hr");
 
 	(void)state;
-	assert_int_equal(c->tool->plan(c), ERR_OK);
+	assert_int_equal(c->handler->plan(c), ERR_OK);
 	assert_true(c->change.wanted);
 	assert_false(c->change.create);
 	assert_string_equal(c->change.context.database, "HR");
@@ -203,13 +203,13 @@ static void test_use_in_session(void **state)
 	call_free(c);
 
 	c = in_session("ALTER SESSION SET timezone = 'Europe/Berlin'");
-	assert_int_equal(c->tool->plan(c), ERR_OK);
+	assert_int_equal(c->handler->plan(c), ERR_OK);
 	assert_string_equal(json_text_of(c->change.context.parameters, "TIMEZONE"), "Europe/Berlin");
 	assert_null(c->context.parameters);
 	call_free(c);
 
 	c = in_session("USE ROLE ACCOUNTADMIN");
-	assert_int_equal(c->tool->plan(c), ERR_POLICY);
+	assert_int_equal(c->handler->plan(c), ERR_POLICY);
 	assert_false(c->change.wanted);
 	call_free(c);
 }
@@ -221,7 +221,7 @@ static void test_use_dry_run(void **state)
 
 	(void)state;
 	snprintf(c->session_id, sizeof c->session_id, "some-session");
-	assert_int_equal(c->tool->plan(c), ERR_INVALID_PARAMS);
+	assert_int_equal(c->handler->plan(c), ERR_INVALID_PARAMS);
 	assert_true(c->answer.is_error);
 	assert_false(c->change.wanted);
 	call_free(c);
@@ -239,7 +239,7 @@ static void probed(struct call *c, const char *role, const char *warehouse, cons
 	s->pages[0] = (struct page){0, rows};
 	s->pages_n = 1;
 	s->state = STATEMENT_SUCCEEDED;
-	c->tool->confirm(c);
+	c->handler->confirm(c);
 }
 
 static void test_confirm(void **state)
@@ -247,16 +247,16 @@ static void test_confirm(void **state)
 	struct call *c = in_session("USE DATABASE hr");
 
 	(void)state;
-	assert_int_equal(c->tool->plan(c), ERR_OK);
+	assert_int_equal(c->handler->plan(c), ERR_OK);
 	probed(c, "ANALYST", "WH_XS", "HR", "PUBLIC");
 	assert_false(c->answer.is_error);
 	assert_string_equal(c->change.context.schema, "PUBLIC"); /* what Snowflake fell back on */
-	c->tool->answer(c);
+	c->handler->answer(c);
 	assert_non_null(strstr(buf_text(&c->answer.text), "\"database\":\"HR\""));
 	call_free(c);
 
 	c = in_session("USE DATABASE hr");
-	assert_int_equal(c->tool->plan(c), ERR_OK);
+	assert_int_equal(c->handler->plan(c), ERR_OK);
 	probed(c, "ANALYST", "WH_XS", NULL, NULL);
 	assert_true(c->answer.is_error);
 	assert_non_null(strstr(buf_text(&c->answer.text), "database HR does not exist or is not granted"));
@@ -285,7 +285,7 @@ static void test_set_context(void **state)
 	c = help_plan("set_context", "{}");
 	assert_int_equal(c->plan_n, 0);
 	assert_false(c->change.wanted);
-	c->tool->answer(c);
+	c->handler->answer(c);
 	assert_non_null(strstr(buf_text(&c->answer.structured), "\"limits\":{\"callsPerMinute\":600"));
 	assert_null(strstr(buf_text(&c->answer.structured), "\"session\""));
 	call_free(c);
@@ -303,7 +303,7 @@ static void test_null_takes_a_parameter_back(void **state)
 	(void)state;
 	c->context.parameters = json_pack("{s:s, s:s}", "TIMEZONE", "UTC", "QUERY_TAG", "x");
 	assert_true(arena_attach(c->arena, c->context.parameters, json_release));
-	assert_int_equal(c->tool->plan(c), ERR_OK);
+	assert_int_equal(c->handler->plan(c), ERR_OK);
 	assert_null(json_object_get(c->change.context.parameters, "TIMEZONE"));
 	assert_string_equal(json_text_of(c->change.context.parameters, "QUERY_TAG"), "x");
 	assert_string_equal(json_text_of(c->context.parameters, "TIMEZONE"), "UTC"); /* not the session's own */

@@ -65,6 +65,9 @@ static void check_definition(const json_t *tool)
 	if (!schema_usable(schema, &keyword))
 		fail_msg("%s: %s", json_text_of(tool, "name"), keyword);
 	assert_true(json_is_boolean(json_object_get(annotations, "readOnlyHint")));
+	assert_true(json_is_boolean(json_object_get(annotations, "destructiveHint")));
+	/* revisions before 2025-06-18 know only this title */
+	assert_string_equal(json_text_of(annotations, "title"), json_text_of(tool, "title"));
 	assert_true(json_is_boolean(json_object_get(annotations, "idempotentHint")));
 	assert_true(json_is_boolean(json_object_get(annotations, "openWorldHint")));
 	/* rows do not fit a fixed shape: a declared one makes clients refuse `running` answers */
@@ -190,6 +193,35 @@ static void test_schema_checked_is_schema_listed(void **state)
 		}
 		json_decref(list);
 	}
+}
+
+/* Proxies may see where a query runs; neither its text nor what names a session. */
+static void test_headers(void **state)
+{
+	static const char *const mirrored[] = {"database", "warehouse", "role"};
+	json_t *list, *tool, *value;
+	const json_t *query;
+	const char *name;
+	size_t i;
+
+	(void)state;
+	policies_make();
+	list = tools_listed(&conf, &policies[1], false);
+	query = listed(list, "execute_query");
+	assert_string_equal(json_text_of(property(query, "database"), "x-mcp-header"), "Database");
+	assert_string_equal(json_text_of(property(query, "role"), "x-mcp-header"), "Role");
+	json_array_foreach(list, i, tool)
+	{
+		json_object_foreach(json_object_get(json_object_get(tool, "inputSchema"), "properties"), name, value)
+		{
+			bool may = false;
+
+			for (size_t k = 0; k < ARRAY_LEN(mirrored); k++)
+				may = may || strcmp(mirrored[k], name) == 0;
+			assert_true(may || !json_object_get(value, "x-mcp-header"));
+		}
+	}
+	json_decref(list);
 }
 
 static void test_read_only_hint_is_honest(void **state)
@@ -333,6 +365,7 @@ int main(void)
 	    TEST(test_placeholders_carry_the_policys_numbers),
 	    TEST(test_what_is_fixed_is_no_argument),
 	    TEST(test_schema_checked_is_schema_listed),
+	    TEST(test_headers),
 	    TEST(test_read_only_hint_is_honest),
 	    TEST(test_who_may_call_what),
 	    TEST(test_statements_bound_tools),

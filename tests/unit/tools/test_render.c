@@ -44,7 +44,7 @@ static struct call *ended(const char *arguments, size_t total, size_t first, siz
 
 static void answered(struct call *c)
 {
-	c->tool->answer(c);
+	c->handler->answer(c);
 	assert_false(c->answer.is_error);
 	assert_string_equal(json_text_of(c->answer.meta, "snowgate/queryId"), QUERY_ID);
 }
@@ -226,7 +226,7 @@ static void test_preferences(void **state)
 	c->preferred_format = "json";
 	c->preferred_limit = 7;
 	c->preferred_wait = 0;
-	assert_int_equal(c->tool->plan(c), ERR_OK);
+	assert_int_equal(c->handler->plan(c), ERR_OK);
 	assert_int_equal(c->format, ROWS_JSON);
 	assert_int_equal(c->budget.rows, 7);
 	assert_int_equal(c->deadline, clock_now());
@@ -235,7 +235,7 @@ static void test_preferences(void **state)
 		      "{\"query\":\"SELECT 1\",\"limit\":1000000,\"format\":\"csv\",\"wait_seconds\":3.0}");
 	c->preferred_format = "json";
 	c->preferred_limit = 7;
-	assert_int_equal(c->tool->plan(c), ERR_OK);
+	assert_int_equal(c->handler->plan(c), ERR_OK);
 	assert_int_equal(c->format, ROWS_CSV);
 	assert_int_equal(c->budget.rows, 10000);
 	assert_int_equal(c->deadline, clock_now() + 3 * USEC_PER_S);
@@ -256,7 +256,7 @@ static void test_does_not_fit(void **state)
 		wide[i] = (struct column){.name = name, .type = "TEXT", .kind = COLUMN_TEXT};
 	c->plan[0].columns = wide;
 	c->plan[0].columns_n = WIDE;
-	c->tool->answer(c);
+	c->handler->answer(c);
 	assert_true(c->answer.is_error);
 	assert_non_null(strstr(buf_text(&c->answer.text), "do not fit"));
 	call_free(c);
@@ -300,7 +300,7 @@ static struct call *failed(enum statement_state s, struct failure f)
 
 	c->plan[0].state = s;
 	c->plan[0].failure = f;
-	c->tool->answer(c);
+	c->handler->answer(c);
 	assert_true(c->answer.is_error);
 	assert_int_equal(c->answer.structured.n, 0);
 	return c;
@@ -368,7 +368,7 @@ static void test_outcome_unknown(void **state)
 	c->plan[0].state = STATEMENT_UNKNOWN;
 	c->plan[0].failure = (struct failure){ERR_OUTCOME_UNKNOWN, NULL, NULL, "unknown"};
 	snprintf(c->plan[0].request_id, sizeof c->plan[0].request_id, "00000000-0000-4000-8000-000000000001");
-	c->tool->answer(c);
+	c->handler->answer(c);
 	e = json_object_get(c->answer.meta, "snowgate/error");
 	assert_true(json_is_false(json_object_get(e, "retryable")));
 	assert_string_equal(json_text_of(e, "outcome"), "unknown");

@@ -1,0 +1,206 @@
+/* Questions to the client: sent on the call's stream in the legacy era, handed back with the call in the modern one. */
+#include "gateway_internal.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#define STATE_CEILING SEAL_MAX
+
+/* The id of question `i` of a ticket: what its response bears. */
+#define ASK_ID_SIZE 40
+static void ask_id(char id[ASK_ID_SIZE], const struct ticket *t, size_t i)
+{
+	(void)snprintf(id, ASK_ID_SIZE, "ask-%llu", (unsigned long long)t->first_ask + i);
+}
+
+void ask_leave(struct ticket *t)
+{
+	struct ticket **at = &gateway.asking;
+
+	if (!t->asking)
+		return;
+	while (*at != t)
+		at = &(*at)->asking_next;
+	*at = t->asking_next;
+	t->asking = NULL;
+}
+
+static void ask_unanswered(struct call *c)
+{
+	for (size_t i = 0; i < c->asks_n; i++)
+		if (!call_answer(c, c->asks[i].key))
+			json_object_set_new(c->answers, c->asks[i].key, json_null());
+}
+
+/* The answers are there, or will not come: the plan is made again and finds what there is. */
+static void ask_over(struct ticket *t)
+{
+	struct call *c = t->asking;
+
+	timer_stop(&c->timer);
+	ask_leave(t);
+	ask_unanswered(c);
+	c->step = STEP_resolve;
+	call_run(c);
+}
+
+static void ask_timeout(struct timer *timer)
+{
+	struct call *c = container_of(timer, struct call, timer);
+
+	metric_count(METRIC_asks, "timeout");
+	ask_over(ticket_of(c));
+}
+
+/* ---- legacy ---- */
+
+static bool ask_send(struct ticket *t, const struct ask *ask, size_t i)
+{
+	struct buf b = buf_with_ceiling(1 << 20);
+	char id[ASK_ID_SIZE];
+	bool sent;
+
+	ask_id(id, t, i);
+	sent = request_write(&b, id, ask->method, ask->params) && ticket_event(t, buf_slice(&b), false);
+	buf_free(&b);
+	return sent;
+}
+
+/* Who could be asked but not now, since there is no room for a stream, has not answered. */
+static enum verdict ask_legacy(struct call *c, struct ticket *t)
+{
+	bool asked = ticket_stream(t);
+
+	t->first_ask = gateway.asked + 1;
+	gateway.asked += c->asks_n;
+	for (size_t i = 0; asked && i < c->asks_n; i++) {
+		json_object_del(c->answers, c->asks[i].key); /* asked again */
+		asked = ask_send(t, &c->asks[i], i);
+	}
+	if (!asked) {
+		metric_count(METRIC_asks, "failed");
+		ask_unanswered(c);
+		return call_goto(c, STEP_resolve);
+	}
+	t->asking = c;
+	t->asking_next = gateway.asking;
+	gateway.asking = t;
+	c->timer.fire = ask_timeout;
+	timer_set(gateway.wheel, &c->timer, clock_now() + c->request->conf->mcp_ask_timeout);
+	return WAIT;
+}
+
+static bool ask_complete(const struct call *c)
+{
+	for (size_t i = 0; i < c->asks_n; i++)
+		if (!call_answer(c, c->asks[i].key))
+			return false;
+	return true;
+}
+
+static const char *outcome_of(const json_t *result)
+{
+	const char *action = json_text_of(result, "action");
+
+	if (!result)
+		return "failed";
+	return !action || strcmp(action, "accept") == 0 ? "accepted" : "declined";
+}
+
+/* The response belongs to another call, whose memory ends with it: its result is copied. */
+static void ask_take(struct ticket *t, const char *key, const struct rpc *rpc)
+{
+	const json_t *result = json_object_get(rpc->root, "result");
+
+	metric_count(METRIC_asks, outcome_of(result));
+	json_object_set_new(t->asking->answers, key, result ? json_deep_copy(result) : json_null());
+	if (ask_complete(t->asking))
+		ask_over(t);
+}
+
+void ask_answered(struct session *s, const struct rpc *rpc)
+{
+	const char *given = json_text_of(rpc->root, "id");
+
+	OWNED_BY(THREAD_NET);
+	for (struct ticket *t = gateway.asking; given && t; t = t->asking_next) {
+		if (t->session != s)
+			continue;
+		for (size_t i = 0; i < t->asking->asks_n; i++) {
+			char id[ASK_ID_SIZE];
+
+			ask_id(id, t, i);
+			if (strcmp(id, given) != 0 || call_answer(t->asking, t->asking->asks[i].key))
+				continue;
+			ask_take(t, t->asking->asks[i].key, rpc);
+			return;
+		}
+	}
+}
+
+/* ---- modern ---- */
+
+/* Answers were given for one context: in another the questions are asked anew. */
+static bool ask_state(struct call *c, struct buf *b)
+{
+	int64_t expires = clock_wall() + c->request->conf->mcp_ask_timeout / USEC_PER_S;
+	json_t *state = json_pack("{s:O, s:I}", "answers", c->answers, "context", (json_int_t)c->context_version);
+	bool written = state_write(b, &gateway.sealing, &c->request->principal, &c->rpc, state, expires);
+
+	json_decref(state);
+	return written;
+}
+
+static enum verdict ask_modern(struct call *c)
+{
+	struct buf state = buf_with_ceiling(STATE_CEILING);
+	bool written;
+
+	written = ask_state(c, &state) && input_required_write(&c->result, c->asks, c->asks_n, buf_text(&state));
+	buf_free(&state);
+	return written ? call_goto(c, STEP_reply) : call_fail(c, ERR_INTERNAL, "the questions do not fit");
+}
+
+static int ask_fault(struct call *c, enum err err, const char *message)
+{
+	c->fault = (struct mcp_fault){err, message, NULL};
+	return (int)err;
+}
+
+int ask_resume(struct call *c)
+{
+	json_t *given = json_object_get(c->rpc.params, "inputResponses"), *state = NULL;
+	int rc;
+
+	if (!json_object_get(c->rpc.params, "requestState")) {
+		c->unasked = json_is_object(given);
+		c->answers = c->unasked ? given : NULL;
+		return ERR_OK;
+	}
+	if (given && !json_is_object(given))
+		return ask_fault(c, ERR_INVALID_PARAMS, "inputResponses: must be an object");
+	rc = state_read(c->arena, &gateway.sealing, &c->request->principal, &c->rpc, clock_wall(), &state, &c->fault);
+	if (rc != ERR_OK)
+		return rc;
+	if (!arena_attach(c->arena, state, json_release))
+		return ask_fault(c, ERR_NOMEM, "the answers are too large");
+	if (json_integer_value(json_object_get(state, "context")) == (json_int_t)c->context_version) {
+		c->answers = json_object_get(state, "answers");
+		json_object_update(c->answers, given);
+	}
+	return ERR_OK;
+}
+
+enum verdict step_ask(struct call *c)
+{
+	struct ticket *t = ticket_of(c);
+
+	if (t->cancelled)
+		return call_goto(c, STEP_settle);
+	if (!c->answers) {
+		c->answers = json_object();
+		if (!arena_attach(c->arena, c->answers, json_release))
+			return call_fail(c, ERR_NOMEM, "the call is too large");
+	}
+	return t->modern ? ask_modern(c) : ask_legacy(c, t);
+}

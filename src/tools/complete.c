@@ -1,0 +1,323 @@
+/* completion/complete: names of databases, schemas, objects, warehouses and roles, from a cache that SHOW fills. */
+#include "tools_internal.h"
+
+#include "names.h"
+
+#include "snowgate/log.h"
+
+#include <string.h>
+#include <strings.h>
+
+#define VALUES_MAX 100 /* in one answer (mcp-protocol.md 6) */
+
+/* Owner: NET; opened before the first call, closed after the last. */
+static struct names *cache;
+
+void complete_open(void)
+{
+	cache = names_new(NAMES_LISTS, NAMES_BYTES);
+}
+
+void complete_close(void)
+{
+	names_free(TAKE(cache));
+}
+
+/* ---- what is asked ---- */
+
+/* Arguments whose values are known here, and what lists them. */
+static const struct completed {
+	const char *argument, *show;
+	size_t depth; /* parts of the scope: the database, and the schema */
+} completed[] = {
+    {"database", "DATABASES", 0},   {"schema", "SCHEMAS", 1}, {"object", "OBJECTS", 2},
+    {"warehouse", "WAREHOUSES", 0}, {"role", NULL, 0}, /* the policy knows them all */
+};
+
+struct completion {
+	const struct completed *what; /* NULL: nothing is known of this argument */
+	bool in_template;             /* values are segments of a URI, not SQL */
+	const char *value;            /* what was typed */
+	struct sql_name scope;
+	struct context context;
+	struct slice key;   /* in the cache */
+	struct texts fixed; /* what the policy says already */
+	bool is_fixed;
+};
+
+static int refuse(struct call *c, const char *why)
+{
+	return method_fault(c, ERR_INVALID_PARAMS, why);
+}
+
+static bool template_takes(const char *uri, const char *argument)
+{
+	const char *at = uri;
+	size_t n = strlen(argument);
+
+	while ((at = strchr(at, '{')))
+		if (strncmp(++at, argument, n) == 0 && at[n] == '}')
+			return true;
+	return false;
+}
+
+/* Is there such a prompt or template, and has it this argument? */
+static int reference_read(struct call *c, struct completion *w, const char *argument)
+{
+	const json_t *ref = json_object_get(c->rpc.params, "ref");
+	const char *type = json_text_of(ref, "type"), *name = json_text_of(ref, "name");
+	const char *uri = json_text_of(ref, "uri");
+
+	if (type && strcmp(type, "ref/prompt") == 0) {
+		if (!name || !prompt_exists(c->request->policy, name))
+			return refuse(c, "ref.name: no such prompt; prompts/list shows what there is");
+		return prompt_takes(name, argument) ? ERR_OK
+						    : refuse(c, "argument.name: the prompt has no such argument");
+	}
+	if (!type || strcmp(type, "ref/resource") != 0)
+		return refuse(c, "ref: must be a ref/prompt with its name or a ref/resource with its uri");
+	if (!uri || (strcmp(uri, RESOURCE_OBJECT_TEMPLATE) != 0 && strcmp(uri, RESOURCE_RESULT_TEMPLATE) != 0))
+		return refuse(c, "ref.uri: no such template; resources/templates/list shows what there is");
+	w->in_template = true;
+	return template_takes(uri, argument) ? ERR_OK : refuse(c, "argument.name: the template has no such variable");
+}
+
+static const struct completed *completed_of(const char *argument)
+{
+	for (size_t i = 0; i < ARRAY_LEN(completed); i++)
+		if (strcmp(completed[i].argument, argument) == 0)
+			return &completed[i];
+	return NULL;
+}
+
+static int params_read(struct call *c, struct completion *w)
+{
+	const json_t *argument = json_object_get(c->rpc.params, "argument");
+	const json_t *context = json_object_get(c->rpc.params, "context");
+	const json_t *known = json_object_get(context, "arguments");
+	const char *name = json_text_of(argument, "name");
+	int rc;
+
+	w->value = json_text_of(argument, "value");
+	if (!name || !w->value)
+		return refuse(c, "argument: must be an object with the strings name and value");
+	if ((context && !json_is_object(context)) || (known && !json_is_object(known)))
+		return refuse(c, "context.arguments: must be an object");
+	rc = reference_read(c, w, name);
+	if (rc == ERR_OK)
+		w->what = completed_of(name);
+	return rc;
+}
+
+/* ---- where to look ---- */
+
+/* A name that an argument already filled in gives, or the context; NULL where neither. */
+static const char *scope_part(struct call *c, const char *argument, const char *otherwise)
+{
+	const json_t *known = json_object_get(json_object_get(c->rpc.params, "context"), "arguments");
+	const char *text = json_text_of(known, argument);
+
+	return text && *text ? segment_name(c->arena, text) : otherwise;
+}
+
+/* The scope of SHOW; false where it is not known yet, or beyond the policy. */
+static bool scope_find(struct call *c, struct completion *w)
+{
+	const struct context *x = &w->context;
+	const char *database = scope_part(c, "database", x->database), *schema;
+
+	if (w->what->depth == 0)
+		return true;
+	if (!database || !policy_allows_database(c->request->policy, database))
+		return false;
+	w->scope = (struct sql_name){1, {database}};
+	if (w->what->depth == 1)
+		return true;
+	schema = x->database && strcmp(database, x->database) == 0 ? x->schema : NULL;
+	schema = scope_part(c, "schema", schema);
+	if (schema)
+		w->scope.part[w->scope.n++] = schema;
+	return schema != NULL;
+}
+
+/* What the policy names itself needs no look at Snowflake. */
+static void fixed_find(const struct call *c, struct completion *w)
+{
+	const struct policy *p = c->request->policy;
+
+	w->is_fixed = true;
+	if (strcmp(w->what->argument, "role") == 0)
+		w->fixed = p->roles.n || !p->connection || !p->connection->role
+			       ? p->roles
+			       : (struct texts){1, &p->connection->role};
+	else if (strcmp(w->what->argument, "warehouse") == 0 && p->warehouse)
+		w->fixed = (struct texts){1, &p->warehouse};
+	else if (strcmp(w->what->argument, "database") == 0 && p->databases.n)
+		w->fixed = p->databases;
+	else
+		w->is_fixed = false;
+}
+
+/* For whom and of what a list is; not a text, for a principal's code holds NULs. */
+static bool key_make(struct call *c, struct completion *w)
+{
+	struct buf b = buf_with_ceiling(8192);
+	char *key;
+
+	part_add(&b, w->what->show);
+	part_add(&b, c->request->policy->connection->name);
+	part_add(&b, w->context.role);
+	part_add(&b, w->scope.part[0]);
+	part_add(&b, w->scope.part[1]);
+	principal_encode(&b, &c->request->principal);
+	key = buf_failed(&b) ? NULL : arena_alloc(c->arena, b.n);
+	if (key)
+		w->key = (struct slice){memcpy(key, b.data, b.n), b.n};
+	buf_free(&b);
+	return key;
+}
+
+/* A statement of its own only where the list is not there yet. */
+static bool plan_show(struct call *c, struct completion *w)
+{
+	struct buf sql = buf_with_ceiling(4096);
+
+	if (names_find(cache, w->key, clock_now()))
+		return true;
+	buf_addf(&sql, "SHOW %s", w->what->show);
+	if (w->scope.n) {
+		buf_addf(&sql, " IN %s ", w->scope.n == 2 ? "SCHEMA" : "DATABASE");
+		sql_quote_name(&sql, &w->scope);
+	}
+	return plan_metadata(c, arena_text(c->arena, &sql), &w->context, SHOW_MAX);
+}
+
+/* Completion must not disturb typing: what cannot be looked up has no values. */
+static void nothing_known(struct call *c, struct completion *w)
+{
+	w->what = NULL;
+	buf_clear(&c->answer.text);
+	c->answer.meta = NULL;
+	c->answer.is_error = false;
+}
+
+int plan_complete(struct call *c)
+{
+	struct completion *w = arena_alloc(c->arena, sizeof *w);
+	int rc = w ? params_read(c, w) : method_fault(c, ERR_INTERNAL, "the request is too large");
+
+	c->tool_state = w;
+	if (rc != ERR_OK || !w->what)
+		return rc;
+	fixed_find(c, w);
+	if (w->is_fixed)
+		return ERR_OK;
+	if (!(c->request->policy->statements & CLASS_METADATA) || arguments_context(c, &w->context) != ERR_OK ||
+	    !scope_find(c, w) || !key_make(c, w) || !plan_show(c, w))
+		nothing_known(c, w);
+	return ERR_OK;
+}
+
+/* ---- the answer ---- */
+
+struct values {
+	json_t *list;
+	size_t found;
+};
+
+/* SQL reads any name in quotes; a URI's segment needs them only where the case would be lost. */
+static void value_add(const struct completion *w, struct values *v, const char *name)
+{
+	struct buf b = buf_with_ceiling(4096);
+
+	if (w->in_template)
+		segment_write(&b, name);
+	else
+		plain_ident(&b, name);
+	json_array_append_new(v->list, json_string(buf_text(&b)));
+	buf_free(&b);
+}
+
+static void value_offer(const struct call *c, const struct completion *w, struct values *v, const char *name)
+{
+	const char *typed = *w->value == '"' ? w->value + 1 : w->value;
+
+	if (strncasecmp(name, typed, strlen(typed)) != 0)
+		return;
+	if (strcmp(w->what->argument, "database") == 0 && !policy_allows_database(c->request->policy, name))
+		return;
+	if (v->found++ < VALUES_MAX)
+		value_add(w, v, name);
+}
+
+static void show_failed(const struct call *c, const struct statement *s)
+{
+	const struct failure *f = &s->failure;
+	enum err err = f->err != ERR_OK ? f->err : ERR_CANCELLED;
+
+	log_event(LOG_WARN, "completion_failed", log_text("request", c->request->id), log_text("sql", s->sql),
+		  log_text("error", err_info(err)->name), log_text("code", f->code), log_text("message", f->message));
+}
+
+/* Keeps what SHOW has listed. */
+static const struct names_list *show_keep(const struct completion *w, const struct statement *s)
+{
+	size_t rows = statement_rows(s), column = statement_column(s, "name"), n = 0;
+	const char **v = xalloc((rows + 1) * sizeof *v);
+	const struct names_list *list;
+
+	for (size_t p = 0; p < s->pages_n && column != SIZE_MAX; p++)
+		for (size_t i = 0; i < json_array_size(s->pages[p].rows); i++) {
+			const json_t *row = json_array_get(s->pages[p].rows, i);
+			const char *name = json_string_value(json_array_get(row, column));
+
+			if (name && *name)
+				v[n++] = name;
+		}
+	list = names_put(cache, w->key, v, n, rows < SHOW_MAX && rows == s->total_rows, clock_now());
+	free(v);
+	return list;
+}
+
+static const struct names_list *names_of(const struct call *c, const struct completion *w)
+{
+	const struct statement *s = c->plan_n ? &c->plan[0] : NULL;
+
+	if (!s)
+		return names_find(cache, w->key, clock_now());
+	if (s->state == STATEMENT_SUCCEEDED)
+		return show_keep(w, s);
+	show_failed(c, s);
+	return NULL;
+}
+
+/* All values that fit; false where there may be more than are known. */
+static bool values_collect(const struct call *c, const struct completion *w, struct values *v)
+{
+	const struct names_list *list;
+	const char *name;
+
+	if (!w->what)
+		return true;
+	for (size_t i = 0; w->is_fixed && i < w->fixed.n; i++)
+		value_offer(c, w, v, w->fixed.v[i]);
+	list = w->is_fixed ? NULL : names_of(c, w);
+	if (!list)
+		return true;
+	name = list->text;
+	for (size_t i = 0; i < list->n; i++, name += strlen(name) + 1)
+		value_offer(c, w, v, name);
+	return list->whole;
+}
+
+void answer_complete(struct call *c)
+{
+	const struct completion *w = c->tool_state;
+	struct values v = {.list = json_array()};
+	bool whole = values_collect(c, w, &v);
+
+	if (!completion_write(&c->result, c->revision, v.list, whole ? (int64_t)v.found : -1,
+			      v.found > VALUES_MAX || !whole))
+		method_fault(c, ERR_INTERNAL, "the values do not fit into an answer");
+	json_decref(v.list);
+}

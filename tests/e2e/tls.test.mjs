@@ -1,0 +1,78 @@
+// The official TypeScript clients as they are deployed: over TLS, through nginx, with a key. What breaks on the way is
+// resumed where the revision knows how.
+import assert from 'node:assert/strict';
+import { after, before, describe, test } from 'node:test';
+import { ElicitRequestSchema } from '@modelcontextprotocol/sdk/types.js';
+import { confirm, exercise } from './exercises.mjs';
+import { agreed, fronted, held, sleep, stateOf, table, waitFor } from './front.mjs';
+import { connect, failureOf, KINDS, prepare } from './lib.mjs';
+
+const { emulator, front } = await fronted();
+const CAUSE = { true: 'notification', false: 'disconnect' };
+const ASKED = { capabilities: { elicitation: {} } };
+
+const resumed = () => front.metrics().then((m) => m['snowgate_stream_resumes_total{outcome="resumed"}'] ?? 0);
+
+/** The person behind the client; `answerWith` says what they do, and gives the questions that they see. */
+async function asked(kind) {
+	const c = prepare(kind, front, { key: front.key, options: ASKED });
+	let action, questions;
+	const handler = async ({ params }) => {
+		questions.push(params);
+		return { action, ...(action === 'accept' ? { content: agreed(params.requestedSchema) } : {}) };
+	};
+	c.client.setRequestHandler(kind.name.startsWith('sdk 1') ? ElicitRequestSchema : 'elicitation/create', handler);
+	await c.connect();
+	const answerWith = (what) => {
+		action = what;
+		return questions = [];
+	};
+	return { c, answerWith, table: await table(c) };
+}
+
+for (const kind of KINDS) {
+	describe(kind.name, () => {
+		let c;
+		const cancels = async () => (await front.metrics())[`snowgate_cancels_total{cause="${CAUSE[kind.sessions]}"}`] ?? 0;
+
+		before(async () => {
+			c = await connect(kind, front, { key: front.key });
+		});
+		after(async () => {
+			await c.close();
+			assert.deepEqual(await c.recorder.violations(kind.revision), []);
+		});
+
+		exercise(() => ({ c, emulator, cancels }));
+		confirm(async () => {
+			const them = await asked(kind);
+			after(() => them.c.close());
+			return them;
+		});
+
+		test('a connection that breaks within a call', async () => {
+			const own = await connect(kind, front, { key: front.key });
+			const { name, sql } = await held(emulator, 2500);
+			const before = await resumed();
+			const call = own.query(sql, { format: 'json' });
+			const outcome = kind.sessions ? call : failureOf(call);
+			if (kind.sessions)
+				await waitFor('the stream', () => own.recorder.exchanges.some((e) => e.method === 'POST' &&
+					e.headers?.get('content-type') === 'text/event-stream'));
+			else
+				await waitFor('the statement', async () => (await emulator.records(name)).length);
+			await sleep(100); // the priming event is on its way
+			await front.cut();
+			if (kind.sessions) {
+				assert.deepEqual((await outcome).structuredContent.rows, [[42]]);
+				assert.ok(await resumed() > before);
+				assert.equal((await emulator.records(name)).reduce((n, r) => n + r.executions, 0), 1);
+			} else { // this revision cannot resume: who goes, cancels
+				assert.ok((await outcome).thrown);
+				await stateOf(emulator, name, 'cancelled');
+			}
+			assert.ok(!(await own.query('SELECT 1')).isError);
+			await own.close();
+		});
+	});
+}
