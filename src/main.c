@@ -331,6 +331,15 @@ static int run_stdio(const struct options *o)
 
 /* ---- connect ---- */
 
+/* Where it goes is told apart, so that what goes there can be piped; JSON takes no comments. */
+static void connect_show(const struct buf *text)
+{
+	const char *all = buf_text(text), *end = strchr(all, '\n');
+
+	fprintf(stderr, "%.*s\n", (int)(end - all), all);
+	fputs(end + 1, stdout);
+}
+
 /* A key of the client's own, where one is needed and none was given. */
 static bool connect_key(const struct options *o, const struct conf *conf, struct buf *key)
 {
@@ -361,7 +370,8 @@ static int connect_print(const struct options *o, const struct conf *conf)
 		connect_url(&url, conf);
 		written =
 		    connect_write(&text, o->words[1], o->url ? o->url : buf_text(&url), key.n ? buf_text(&key) : NULL);
-		fputs(buf_text(&text), stdout);
+		if (written)
+			connect_show(&text);
 	}
 	buf_free(&url);
 	buf_free(&key);
@@ -378,7 +388,7 @@ static int connect_print_stdio(const struct options *o)
 	bool written = found && connect_write_stdio(&text, o->words[1], program, o->file ? file : NULL);
 
 	if (written)
-		fputs(buf_text(&text), stdout);
+		connect_show(&text);
 	else if (!found)
 		fprintf(stderr, "snowgate: %s: %s\n", o->file ? o->file : "/proc/self/exe", strerror(errno));
 	else

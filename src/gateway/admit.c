@@ -3,8 +3,6 @@
 
 #include "limit.h"
 
-#include <stdio.h>
-
 static void admit_refuse(struct call *c, enum err err, const char *policy, int64_t limit, int64_t remaining,
 			 usec_t after, const char *message)
 {
@@ -78,16 +76,6 @@ static void admit_timeout(struct timer *timer)
 	call_run(c);
 }
 
-/* Its place among the calls of its own principal; others' queues are none of its business. */
-static void admit_tell(struct ticket *t)
-{
-	struct notice n = {.level = LEVEL_INFO, .progress = -1, .stage = true};
-
-	(void)snprintf(n.text, sizeof n.text, "queued, %lld of this principal's calls wait",
-		       (long long)t->account->waiting);
-	tell(t, &n);
-}
-
 static enum verdict admit_wait(struct call *c, struct ticket *t)
 {
 	const struct limits *l = c->request->policy->limits;
@@ -96,7 +84,7 @@ static enum verdict admit_wait(struct call *c, struct ticket *t)
 	c->timer.fire = admit_timeout;
 	timer_set(gateway.wheel, &c->timer, clock_now() + l->queue_wait);
 	metric_count(METRIC_limit_decisions, "queued");
-	admit_tell(t);
+	tell_queued(t);
 	return WAIT;
 }
 

@@ -69,6 +69,7 @@ struct listener {
 	struct listener *older;       /* GET: the one of the same session that was opened before */
 	struct stream *stream;        /* CALL */
 	uint64_t sent;                /* CALL: number of the last event that went out */
+	bool primed;                  /* CALL: its client has an event id to come back with */
 	struct subscription *wanted;  /* LISTEN */
 };
 /* What a subscriptions/listen asked for; one allocation. */
@@ -165,7 +166,7 @@ enum verdict bind_subscribe(struct call *c, bool on);
 /* The answer becomes a stream where it can; else everything stays as it was. False: it is none. */
 bool ticket_stream(struct ticket *t);
 /* The first thing a reader gets who can come back: where he is, and after what time he may (2025-11-25). */
-void stream_prime(const struct listener *l, uint64_t number);
+void stream_prime(struct listener *l, uint64_t number);
 /* Adds an event to a call's stream and sends it on. False where there is no room. */
 bool ticket_event(struct ticket *t, struct slice data, bool last);
 void ticket_leave_stream(struct ticket *t); /* its stream is somebody else's */
@@ -181,6 +182,7 @@ void stream_forsake(struct stream *s);
 void tell_begin(struct ticket *t, const struct call *c);
 void tell_end(struct ticket *t);
 void tell(struct ticket *t, const struct notice *n);
+void tell_queued(struct ticket *t);                       /* its place in the line */
 void call_notice(struct call *c, const struct notice *n); /* SNOWFLAKE: snowflake_ops */
 
 /* ---- accept.c ---- */

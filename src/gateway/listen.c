@@ -66,6 +66,7 @@ static enum verdict resume_call(struct call *c, struct ticket *t, struct stream 
 	}
 	l->stream = s;
 	l->sent = number;
+	l->primed = true;
 	if (writer)
 		ticket_take_exchange(writer, l->exchange);
 	if (c->revision >= REVISION_2025_11_25)

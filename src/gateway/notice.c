@@ -1,6 +1,7 @@
 /* What a client is told while its call is under way: progress for its token, log messages from its level up. */
 #include "gateway_internal.h"
 
+#include <stdio.h>
 #include <string.h>
 
 #define PROGRESS_GAP  (250 * USEC_PER_MS) /* least time between two progress notifications */
@@ -41,15 +42,35 @@ static void send_progress(struct ticket *t, const struct notice *n)
 	struct listener *l = t->stream->exchange ? listener_by_exchange(t->stream->exchange) : NULL;
 	double seconds = (double)(clock_now() - t->tell.born) / (double)USEC_PER_S;
 	struct buf b = buf_with_ceiling(4096);
+	char text[sizeof n->text + 32];
 
 	if (l && !stream_after(t->stream, l->sent)) {
+		if (n->progress < 0)
+			(void)snprintf(text, sizeof text, "%s (%.0f s)", n->text, seconds);
+		else
+			(void)snprintf(text, sizeof text, "%s", n->text);
 		progress_write(&b, t->tell.revision, slice_of(t->tell.token), n->progress < 0 ? seconds : n->progress,
-			       n->total, n->text);
+			       n->total, text);
 		(void)gateway.transport->stream_send(gateway.transport, l->exchange,
 						     &(struct sse_event){.data = buf_slice(&b)});
 		t->tell.last = clock_now();
 	}
 	buf_free(&b);
+}
+
+/* Its place among the calls of its own principal; others' lines are none of its business. */
+static void notice_queued(struct ticket *t, struct notice *n)
+{
+	*n = (struct notice){.level = LEVEL_INFO, .progress = -1, .stage = true};
+	(void)snprintf(n->text, sizeof n->text, "queued, place %lld", (long long)queue_place(t->account, t->waiting));
+}
+
+void tell_queued(struct ticket *t)
+{
+	struct notice n;
+
+	notice_queued(t, &n);
+	tell(t, &n);
 }
 
 static void tell_tick(struct timer *timer)
@@ -58,6 +79,8 @@ static void tell_tick(struct timer *timer)
 
 	if (t->cancelled || !ticket_stream(t) || !wants_progress(t))
 		return;
+	if (t->waiting)
+		notice_queued(t, &t->tell.latest);
 	if (clock_now() - t->tell.last >= PROGRESS_GAP)
 		send_progress(t, &t->tell.latest);
 	timer_set(gateway.wheel, timer, clock_now() + PROGRESS_TICK);

@@ -109,3 +109,13 @@ struct call *queue_next(struct queue *q, const struct limits *(*limits_of)(const
 	} while (a != start);
 	return NULL;
 }
+
+int64_t queue_place(const struct account *a, const struct call *c)
+{
+	int64_t place = 1;
+
+	for (const struct call *at = a->first; at; at = at->next, place++)
+		if (at == c)
+			return place;
+	return 0;
+}

@@ -23,6 +23,8 @@ enum admit queue_admit(struct queue *q, struct account *a, struct call *c, const
 void queue_done(struct queue *q, struct account *a);
 /* Waiting to unknown: the client left, or waited long enough. */
 void queue_leave(struct queue *q, struct account *a, struct call *c);
+/* Its place in its account's line, from 1; 0: it does not wait. */
+int64_t queue_place(const struct account *a, const struct call *c);
 /* Waiting to running: the next call that may start, or NULL. Call it until NULL after queue_done(). `limits_of` tells a
  * waiting call's limits. */
 struct call *queue_next(struct queue *q, const struct limits *(*limits_of)(const struct call *c));

@@ -15,14 +15,14 @@ static bool primes(const struct ticket *t)
 	return t->stream->set && t->tell.revision >= REVISION_2025_11_25;
 }
 
-void stream_prime(const struct listener *l, uint64_t number)
+void stream_prime(struct listener *l, uint64_t number)
 {
 	struct sse_event e = {.retry_ms = gateway.conf->mcp_retry / USEC_PER_MS};
 	char id[STREAM_EVENT_ID_SIZE];
 
 	stream_event_id(id, l->stream, number);
 	e.id = slice_of(id);
-	(void)gateway.transport->stream_send(gateway.transport, l->exchange, &e);
+	l->primed |= gateway.transport->stream_send(gateway.transport, l->exchange, &e) == STREAM_SENT;
 }
 
 /* The stream is there before its reader, so that whatever the transport says of him finds it. */
@@ -136,6 +136,8 @@ bool stream_release(handle_t ticket)
 	if (!t || !t->stream || !t->stream->exchange || !primes(t))
 		return false;
 	l = listener_by_exchange(t->stream->exchange);
+	if (!l->primed && !l->sent)
+		return false;
 	ticket_leave_exchange(t);
 	listener_close(l);
 	return true;

@@ -423,8 +423,8 @@ class Client:
 
     def initialize(self, revision=None):
         self.session = None
-        answer = self.rpc("initialize", {"protocolVersion": revision or self.revision,
-                                         "capabilities": self.capabilities, "clientInfo": {"name": "e2e", "version": "1"}})
+        answer = self.rpc("initialize", {"protocolVersion": revision or self.revision, "capabilities": self.capabilities,
+                                         "clientInfo": {"name": "e2e", "version": "1"}})
         if "result" in answer.json:
             self.session = answer.headers["Mcp-Session-Id"]
             self.revision = answer.result["protocolVersion"]

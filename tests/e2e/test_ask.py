@@ -145,8 +145,8 @@ class Legacy(Ask):
         self.assert_did_not_run()
 
     def test_wrong_content(self):
-        for result in ({}, {"action": "yes"}, {"action": None}, {"action": ["accept"]}, {"content": {}}, [], "accept", None,
-                       {"action": ACCEPT, "content": "yes"}, {"action": ACCEPT, "content": [True]},
+        for result in ({}, {"action": "yes"}, {"action": None}, {"action": ["accept"]}, {"content": {}}, [], "accept",
+                       None, {"action": ACCEPT, "content": "yes"}, {"action": ACCEPT, "content": [True]},
                        {"action": "ACCEPT", "content": {}}):
             with self.subTest(result=result):
                 client = self.asker()
@@ -517,7 +517,8 @@ class Modern(Ask):
     def test_extra_keys_are_ignored(self):
         client = self.asker()
         params, result = self.first(client)
-        answers = {"extra": {"action": DECLINE}, **self.answers(result), "more": {"action": ACCEPT, "content": {"x": 1}}}
+        answers = {"extra": {"action": DECLINE}, **self.answers(result),
+                   "more": {"action": ACCEPT, "content": {"x": 1}}}
         self.assertFalse(self.retry(client, params, result, answers).is_error)
         self.assert_ran()
 

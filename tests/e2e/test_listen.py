@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""The modern era's subscriptions, and what its requests must say: subscriptions/listen, the ladder of checks, discover."""
+"""The modern era: subscriptions, the ladder of checks, discover, arguments repeated in headers."""
 
 import signal
 import time
@@ -175,7 +175,8 @@ class Listen(Case):
     def test_wrong_params(self):
         client = self.modern()
         for params in ({}, {"notifications": None}, {"notifications": []}, {"notifications": True},
-                       {"notifications": {"toolsListChanged": "yes"}}, {"notifications": {"resourceSubscriptions": "x"}},
+                       {"notifications": {"toolsListChanged": "yes"}},
+                       {"notifications": {"resourceSubscriptions": "x"}},
                        {"notifications": {"resourceSubscriptions": [1]}}):
             with self.subTest(params=params):
                 answer = client.rpc("subscriptions/listen", params)

@@ -188,7 +188,8 @@ class Call(Streams):
         again = [self.kept(client.listen(last)) for last in primings]
         for stream, resumed in zip(streams, again):
             events = [e for e in resumed.rest() if e.id]
-            self.assertEqual({e.id.rsplit("-", 1)[0] for e in events}, {primings[streams.index(stream)].split("-")[0]})
+            own = primings[streams.index(stream)].split("-")[0]
+            self.assertEqual({e.id.rsplit("-", 1)[0] for e in events}, {own})
             self.assertEqual([e.json["id"] for e in events if "result" in e.json], [stream.id])
 
     def test_an_answer_larger_than_an_outbox(self):
@@ -241,7 +242,7 @@ class Cuts(Streams):
     """Connections cut at any byte: every stored event comes exactly once and in order."""
 
     def chain(self, client, last, rng, most_seconds):
-        """Follows a call from the event `last` through cuts until its response is there: what came, in how many cuts."""
+        """Follows a call from the event `last` through cuts until its response is there: what came, how many cuts."""
         got, cuts = [], 0
         end = time.monotonic() + 30
         while True:
@@ -442,6 +443,9 @@ class Standalone(Streams):
             if revision != LATEST:
                 self.assertTrue(all(e.data != "" for e in stream.got), "an event with empty data")
 
+    def updates(self, stream):
+        return [m for m in stream.silent(0.3) if m["method"] == "notifications/resources/updated"]
+
     def test_subscribed_resources(self):
         client, other = self.legacy(), self.legacy("bob")
         table = "WATCHED_" + self.name()[7:12]
@@ -456,11 +460,11 @@ class Standalone(Streams):
         self.assertFalse(other.query(f"ALTER TABLE DEMO.PUBLIC.{table} ADD COLUMN M INT").is_error)
         stream.method("notifications/resources/updated", 3)
         self.assertFalse(other.query(f"SELECT * FROM DEMO.PUBLIC.{table}").is_error)
-        self.assertEqual([m for m in stream.silent(0.3) if m["method"].endswith("updated")], [], "a read changes nothing")
+        self.assertEqual(self.updates(stream), [], "a read changes nothing")
         self.assertEqual(client.rpc("resources/unsubscribe", {"uri": uri}).result, {})
         self.assertFalse(other.query(f"INSERT INTO DEMO.PUBLIC.{table} (N) VALUES (2)").is_error)
-        self.assertEqual([m for m in stream.silent(0.4) if m["method"].endswith("updated")], [], "unsubscribed")
-        self.assertEqual([m for m in others.silent(0.1) if m["method"].endswith("updated")], [], "never subscribed")
+        self.assertEqual(self.updates(stream), [], "unsubscribed")
+        self.assertEqual(self.updates(others), [], "never subscribed")
 
     def test_an_update_while_nobody_listened_is_told(self):
         client = self.legacy()
@@ -610,6 +614,95 @@ class Lifetime(Streams):
         sql, name = self.held(1.2)
         self.assertEqual(self.call(client, sql, {"progressToken": 1}).answer().rows, [[name]])
         self.assertEqual(self.emulator.record(name)["state"], "succeeded")
+
+
+class Crowd(Streams):
+    """Many clients that do everything at once, and leave at any time: nobody sees another's, and nothing is left over."""
+
+    conf = {"mcp": {"stream_after": "20ms", "sse_keepalive": "100ms", "retry": "20ms", "stream_lifetime": "300ms"},
+            "limits": {"default": {"calls_per_minute": 1000000, "burst": 100000, "running": 100, "queued": 1000,
+                                   "streams": 1000}}}
+
+    def act(self, n, end, faults):
+        rng = random.Random(n)
+        client = self.client(("alice", "bob")[n % 2], modern=n % 3 == 2, revision=rng.choice(LEGACY))
+        if not client.modern:
+            client.initialize()
+            client.rpc("logging/setLevel", {"level": "debug"})
+        while time.monotonic() < end:
+            deed = rng.choice((self.run_one, self.run_one, self.leave_one, self.cancel_one, self.stand, self.start_again))
+            deed(client, rng, f"{n}-{rng.randrange(1 << 30)}", faults)
+
+    def statement(self, client, name, meta=None):
+        sql = f"SELECT 'crowd {name}'"
+        return client.stream(client.tool_message("execute_query", {"query": sql}, meta))
+
+    def run_one(self, client, rng, name, faults):
+        """To the answer, through whatever closes in between."""
+        stream, last = self.statement(client, name, {"progressToken": name}), None
+        while True:
+            if not stream.is_stream:
+                found = stream.answer().body.decode()
+                break
+            events = stream.rest()
+            found = "".join(e.data or "" for e in events)
+            if '"result"' in found or '"error"' in found:
+                break
+            last = ([last] + [e.id for e in events if e.id])[-1]
+            stream.leave()
+            stream = client.listen(last)
+        stream.leave()
+        if f"crowd {name}" not in found or found.count("crowd ") != found.count(f"crowd {name}"):
+            faults.append((name, found[-500:]))
+
+    def leave_one(self, client, rng, name, faults):
+        stream = self.statement(client, name)
+        stream.read(rng.randint(1, 900), rng.random() * 0.1)
+
+    def cancel_one(self, client, rng, name, faults):
+        with self.statement(client, name) as stream:
+            time.sleep(rng.random() * 0.1)
+            client.notify("notifications/cancelled", {"requestId": stream.id})
+            if rng.random() < 0.5:
+                stream.silent(0.05)
+
+    def stand(self, client, rng, name, faults):
+        if client.modern:
+            message = client.message("subscriptions/listen", {"notifications": {"toolsListChanged": True}})
+            stream = client.stream(message)
+        else:
+            stream = client.listen()
+        stream.read(rng.randint(1, 900), rng.random() * 0.2)
+
+    def start_again(self, client, rng, name, faults):
+        if not client.modern and rng.random() < 0.3:
+            revision = client.revision
+            if rng.random() < 0.7:
+                client.send("DELETE")
+            client.initialize(revision)
+
+    def test_a_crowd(self):
+        self.emulator.hold("crowd", 0.08)
+        faults, end = [], time.monotonic() + (60 if LONG else 5)
+
+        def act(n):
+            try:
+                self.act(n, end, faults)
+            except Exception as problem:
+                faults.append(f"{n}: {problem!r}")
+        threads = [threading.Thread(target=act, args=(n,)) for n in range(16)]
+        for thread in threads:
+            thread.start()
+        while time.monotonic() < end:
+            self.change_tools()
+            time.sleep(0.3)
+        for thread in threads:
+            thread.join(60)
+        self.assertEqual(faults, [])
+        for name in ("snowgate_slots_used", "snowgate_queue_depth", 'snowgate_streams{kind="call"}',
+                     'snowgate_streams{kind="get"}', 'snowgate_streams{kind="listen"}'):
+            wait_for(lambda name=name: self.gateway.metric(name) == 0, 10, name)
+        self.assertEqual({r["executions"] for r in self.emulator.records("crowd")} - {0, 1}, set())
 
 
 if __name__ == "__main__":

@@ -156,7 +156,8 @@ class Headers(Case):
         for client, message, lines in (
                 (modern, call, ["Mcp-Method: tools/call"]), (modern, call, ["Mcp-Name: execute_query"]),
                 (modern, call, ["Mcp-Param-Warehouse: A", "Mcp-Param-Warehouse: A"]),
-                (modern, call, [f"MCP-Protocol-Version: {MODERN}"]), (legacy, ping, [f"MCP-Protocol-Version: {LATEST}"]),
+                (modern, call, [f"MCP-Protocol-Version: {MODERN}"]),
+                (legacy, ping, [f"MCP-Protocol-Version: {LATEST}"]),
                 (legacy, ping, [f"Mcp-Session-Id: {legacy.session}"]), (legacy, ping, ["mcp-session-id: other"]),
                 (modern, call, ["Mcp-Session-Id: a", "Mcp-Session-Id: a"]),
                 (legacy, ping, [f"Authorization: Bearer {legacy.key}"]),
