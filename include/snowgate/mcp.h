@@ -215,6 +215,9 @@ struct request_meta {
 	const char *traceparent, *tracestate, *baggage; /* borrowed from the message; NULL: none that is usable */
 	unsigned can; /* enum client_can of this request; 0 for a legacy one, whose session knows */
 };
+/* Is this a traceparent (W3C Trace Context 3.2), of any version that is no reserved one? Its trace id is the 32 hex digits
+ * from the fourth character. */
+bool traceparent_valid(const char *text);
 /* Reads it from a request of either era (modern: with a claim); `body` is the text that `rpc` was read from. Step 9 of
  * the ladder: ERR_INVALID_PARAMS for a progressToken that is neither string nor integer or is too long, and for a
  * logLevel that is none. The trace keys never fail a request: a traceparent that is not W3C Trace Context (version 00,

@@ -213,8 +213,10 @@ static int parse_meta(struct call *c)
 
 	if (request_meta_read(c->arena, &c->rpc, buf_slice(&rq->body), &c->meta, &c->fault) != ERR_OK)
 		return (int)c->fault.err;
-	rq->traceparent = c->meta.traceparent ? c->meta.traceparent : rq->traceparent;
-	rq->tracestate = c->meta.tracestate ? c->meta.tracestate : rq->tracestate;
+	if (c->meta.traceparent) {
+		rq->traceparent = c->meta.traceparent;
+		rq->tracestate = c->meta.tracestate;
+	}
 	rq->baggage = c->meta.baggage ? c->meta.baggage : rq->baggage;
 	return ERR_OK;
 }

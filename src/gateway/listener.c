@@ -120,7 +120,9 @@ static void listener_unlink(struct listener *l)
 	metric_add(METRIC_streams, label(l->kind), -1);
 }
 
-/* The standalone stream that was opened before takes over what this one was told. */
+static void walk_begin(void);
+
+/* The standalone stream that was opened before takes over, and what this one was too slow to be told. */
 static void listener_leave_session(struct listener *l)
 {
 	struct session *s = l->session;
@@ -133,6 +135,8 @@ static void listener_leave_session(struct listener *l)
 		while (*at != l)
 			at = &(*at)->older;
 		*at = l->older;
+		if (s->listeners && memcmp(s->told, gateway.listeners.now, sizeof s->told) != 0)
+			walk_begin();
 	}
 	session_call_closed(gateway.sessions, s);
 }

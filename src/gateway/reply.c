@@ -82,16 +82,15 @@ static const char *outcome_of(const struct call *c, const struct ticket *t)
 	return c->answer.is_error ? "tool_error" : "ok";
 }
 
-/* The trace id of a traceparent (W3C Trace Context 3.2): 32 hex digits behind the version. */
 static const char *trace_of(const struct call *c, char trace[33])
 {
 	const char *parent = c->request->traceparent;
 
-	if (!parent || strlen(parent) < 35)
+	if (!parent || !traceparent_valid(parent))
 		return NULL;
 	memcpy(trace, parent + 3, 32);
 	trace[32] = '\0';
-	return strspn(trace, "0123456789abcdef") == 32 ? trace : NULL;
+	return trace;
 }
 
 static void reply_log(const struct call *c, const struct ticket *t, int status)

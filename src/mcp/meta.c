@@ -48,7 +48,7 @@ static bool is_hex(const char *text, size_t n, bool counts)
 }
 
 /* W3C Trace Context, 3.2: version-trace id-parent id-flags. Later versions may go on behind another hyphen. */
-static bool is_traceparent(const char *text)
+bool traceparent_valid(const char *text)
 {
 	enum { TRACE = 3, PARENT = 36, FLAGS = 53, END = 55 };
 
@@ -80,7 +80,7 @@ static void read_trace(const struct rpc *rpc, struct request_meta *m)
 {
 	const char *parent = printable_of(rpc->meta, "traceparent");
 
-	if (parent && is_traceparent(parent)) {
+	if (parent && traceparent_valid(parent)) {
 		m->traceparent = parent;
 		m->tracestate = printable_of(rpc->meta, "tracestate");
 	}

@@ -58,7 +58,8 @@ def tapped(path, env=None):
     if not os.environ.get("SNOWGATE_TAP") or os.path.basename(path) == "snowgate-emulator" or not os.path.exists(library):
         return env
     env = dict(os.environ if env is None else env)
-    return {**env, "LD_PRELOAD": " ".join(filter(None, (library, env.get("LD_PRELOAD"))))}
+    return {**env, "SNOWGATE_TAP": os.environ["SNOWGATE_TAP"],
+            "LD_PRELOAD": " ".join(filter(None, (library, env.get("LD_PRELOAD"))))}
 
 
 class Process:

@@ -247,7 +247,8 @@ class Stdio(Exercises):
         cls.addClassCleanup(cls.files.stop)
 
     def connect(self, asked=None):
-        return self.face.stdio(self.mode, gateway.program("snowgate"), ["stdio", "-c", self.files.file], asked)
+        program = gateway.program("snowgate")
+        return self.face.stdio(self.mode, program, ["stdio", "-c", self.files.file], gateway.tapped(program, {}), asked)
 
 
 def run_kind(kind, outcome):
@@ -255,7 +256,7 @@ def run_kind(kind, outcome):
     try:
         python = sdk.environment(KINDS[kind][0])
     except sdk.Unreachable as why:
-        outcome[kind] = (f"skipped: its packages cannot be fetched: {why}\n", 0, 0)
+        outcome[kind] = (f"skipped: the package index cannot be reached: {why}\n", 0, 0)
         return
     except Exception as why:
         outcome[kind] = (f"{why}\n", 0, 1)

@@ -5,6 +5,7 @@ import random
 import signal
 import threading
 import time
+import unittest
 
 import gateway
 from gateway import LATEST, LEGACY, LONG, Case, Cut, wait_for
@@ -216,6 +217,19 @@ class Call(Streams):
         for n, stream in enumerate(streams):
             self.assertEqual(stream.answer().rows, [[f"{name} {n}"]])
         self.assertGreaterEqual(sum(stream.is_stream for stream in streams), 8)
+
+    def test_a_statement_that_outlasts_the_wait(self):
+        client = self.legacy()
+        sql, name = self.held(2)
+        message = client.tool_message("execute_query", {"query": sql, "format": "json", "wait_seconds": 1})
+        with client.stream(message) as stream:
+            answer = stream.answer()
+            self.assertTrue(stream.is_stream)
+            self.assertEqual(stream.rest(1), [])
+        self.assertEqual(answer.structured["status"], "running")
+        self.assertEqual(self.status(client, stream.got[-1].id), 204, "the answer was the end of this stream")
+        done = client.tool("get_result", statement_handle=answer.structured["statementHandle"], format="json")
+        self.assertEqual(done.rows, [[name]])
 
     def test_a_response_of_an_error_is_kept_too(self):
         client = self.legacy()
@@ -434,6 +448,26 @@ class Standalone(Streams):
         self.assertEqual([s.silent(0.2) for s in (first, second, resumed)], [[]] * 3)
         self.assertFalse(first.ended or second.ended or resumed.ended)
 
+    def test_streams_leave_connections_for_calls(self):
+        g = self.another({"listen": {"max_connections": 16}, "mcp": {"stream_after": "50ms"}})
+        streams = [self.kept(self.legacy(of=g).listen()) for _ in range(5)]
+        self.assertEqual([stream.open().status for stream in streams], [200] * 4 + [503], "a quarter for one principal")
+        self.assertGreaterEqual(int(streams[-1].headers["Retry-After"]), 1)
+        sql, name = self.held(0.4)
+        client = self.legacy(of=g)
+        self.assertEqual(self.call(client, sql).answer().rows, [[name]], "a call that cannot be a stream is answered")
+
+    @unittest.skipUnless(LONG, "takes half a minute")
+    def test_an_open_stream_keeps_its_session(self):
+        g = self.another({"session": {"idle_ttl": "10s", "absolute_ttl": "1m", "max_per_principal": 3}})
+        client = self.legacy(of=g)
+        stream = self.open(client)
+        for _ in range(6):
+            self.legacy(of=g)
+        self.assertEqual(stream.silent(25), [])
+        self.assertFalse(stream.ended)
+        self.assertEqual(client.rpc("ping").result, {})
+
     def test_several_revisions(self):
         for revision in LEGACY:
             client = self.legacy(revision=revision)
@@ -617,7 +651,7 @@ class Lifetime(Streams):
 
 
 class Crowd(Streams):
-    """Many clients that do everything at once, and leave at any time: nobody sees another's, and nothing is left over."""
+    """Many clients that do everything at once and leave at any time: none sees another's, nothing is left over."""
 
     conf = {"mcp": {"stream_after": "20ms", "sse_keepalive": "100ms", "retry": "20ms", "stream_lifetime": "300ms"},
             "limits": {"default": {"calls_per_minute": 1000000, "burst": 100000, "running": 100, "queued": 1000,
@@ -630,7 +664,8 @@ class Crowd(Streams):
             client.initialize()
             client.rpc("logging/setLevel", {"level": "debug"})
         while time.monotonic() < end:
-            deed = rng.choice((self.run_one, self.run_one, self.leave_one, self.cancel_one, self.stand, self.start_again))
+            deed = rng.choice((self.run_one, self.run_one, self.leave_one, self.cancel_one, self.stand,
+                               self.start_again))
             deed(client, rng, f"{n}-{rng.randrange(1 << 30)}", faults)
 
     def statement(self, client, name, meta=None):

@@ -218,6 +218,10 @@ class Headers(Case):
                     self.assertEqual(stream.open().status, 401)
         self.assertEqual(client.rpc("ping").result, {})
 
+    def test_the_modern_era_has_no_get(self):
+        with self.legacy().listen(more={"MCP-Protocol-Version": MODERN}) as stream:
+            self.assertIn(stream.open().status, (400, 405))
+
     def test_the_page_for_a_browser(self):
         answer = self.client().send("GET", None, {
             "Accept": "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8"})
@@ -656,16 +660,17 @@ class Slow(Case):
         self.assertEqual(answer.rows[0][0], '"' * 4000)
 
     def test_who_reads_slowly_but_reads_is_served(self):
-        for client in (self.modern(), self.legacy()):
-            before = self.stalled()
-            stream = self.call(client, buffer=65536)
-            stream.open()
-            end = time.monotonic() + 3
-            while time.monotonic() < end and not stream.ended:
-                stream._receive(time.monotonic() + 1, 16384)
-                time.sleep(0.05)
-            self.assertEqual(len(stream.answer().rows), 120)
-            self.assertEqual(self.stalled(), before)
+        g = self.another({**self.conf, "mcp": {"stream_after": "100ms", "write_timeout": "2s"}})
+        streams = [self.call(client, buffer=65536) for client in (self.modern(of=g), self.legacy(of=g))]
+        begin = time.monotonic()
+        while not all(stream.ended for stream in streams):
+            for stream in streams:
+                if not stream.ended:
+                    stream._receive(time.monotonic() + 5, 32768)
+            time.sleep(0.05)
+        self.assertGreater(time.monotonic() - begin, 3)
+        self.assertEqual([len(stream.answer().rows) for stream in streams], [120, 120])
+        self.assertEqual(g.metric("snowgate_streams_stalled_total"), 0)
 
 
 if __name__ == "__main__":
