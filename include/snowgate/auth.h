@@ -31,6 +31,9 @@ enum auth_result keyring_find(const struct keyring *k, struct slice token, int64
 /* Visits every principal that a key of this ring would be let in for at `now`, once for each such key. */
 void keyring_each(const struct keyring *k, int64_t now, void (*visit)(const struct principal *p, void *ctx), void *ctx);
 
+/* When the next key that is valid at `now` expires, wall seconds; INT64_MAX where none does. */
+int64_t keyring_next_expiry(const struct keyring *k, int64_t now);
+
 /* The token of an Authorization header (NULL data: absent; RFC 6750 2.1, RFC 9110 11.4): one Bearer credential, scheme
  * in any case. AUTH_MISSING: no header, or another scheme. AUTH_MALFORMED: not exactly one token68. The token is
  * borrowed. */

@@ -202,7 +202,8 @@ struct sse_event {
 	struct slice data; /* JSON; empty: an empty data line, and no event line */
 };
 /* Line feeds in the data come back as they were, a carriage return as a blank: in JSON both can only be white space
- * between tokens. An id that holds CR, LF or NUL would be another line, and is left out. */
+ * between tokens. U+0085, U+2028 and U+2029, where some readers break lines too, come back as JSON's \uXXXX. An id that
+ * holds CR, LF or NUL would be another line, and is left out. */
 bool sse_write(struct buf *b, const struct sse_event *event);
 #define SSE_COMMENT ": keep-alive\n\n"
 
@@ -215,8 +216,8 @@ struct request_meta {
 	const char *traceparent, *tracestate, *baggage; /* borrowed from the message; NULL: none that is usable */
 	unsigned can; /* enum client_can of this request; 0 for a legacy one, whose session knows */
 };
-/* Is this a traceparent (W3C Trace Context 3.2), of any version that is no reserved one? Its trace id is the 32 hex digits
- * from the fourth character. */
+/* Is this a traceparent (W3C Trace Context 3.2), of any version that is no reserved one? Its trace id is the 32 hex
+ * digits from the fourth character. */
 bool traceparent_valid(const char *text);
 /* Reads it from a request of either era (modern: with a claim); `body` is the text that `rpc` was read from. Step 9 of
  * the ladder: ERR_INVALID_PARAMS for a progressToken that is neither string nor integer or is too long, and for a

@@ -326,3 +326,16 @@ void keyring_each(const struct keyring *k, int64_t now, void (*visit)(const stru
 			visit(&p, ctx);
 	}
 }
+
+int64_t keyring_next_expiry(const struct keyring *k, int64_t now)
+{
+	int64_t next = INT64_MAX;
+
+	for (size_t i = 0; i < keyring_count(k); i++) {
+		const struct key *key = &k->keys[i];
+
+		if (key->revoked == KEY_NO_TIME && key->expires > now && key->expires < next)
+			next = key->expires;
+	}
+	return next;
+}

@@ -74,8 +74,8 @@ static enum verdict ask_legacy(struct call *c, struct ticket *t)
 	t->first_ask = gateway.asked + 1;
 	gateway.asked += c->asks_n;
 	for (size_t i = 0; asked && i < c->asks_n; i++) {
-		json_object_del(c->answers, c->asks[i].key); /* asked again */
-		asked = ask_send(t, &c->asks[i], i);
+		json_object_del(c->answers, c->asks[i].key);      /* asked again */
+		asked = ask_send(t, &c->asks[i], i) && t->stream; /* which a reader found gone may take along */
 	}
 	if (!asked) {
 		metric_count(METRIC_asks, "failed");

@@ -156,6 +156,8 @@ static void front_request(void *ctx, handle_t exchange, struct request *rq)
 	else if (rq->method == HTTP_GET && !front_offers_stream(rq))
 		reject(exchange, rq, ERR_METHOD,
 		       "send messages with POST; a GET opens the stream of a session, which Mcp-Session-Id names");
+	else if (rq->method == HTTP_DELETE && era_of_headers(&rq->mcp) == ERA_MODERN)
+		reject(exchange, rq, ERR_METHOD, "protocol 2026-07-28 has no sessions to end");
 	else if (!front_acceptable(rq))
 		reject(exchange, rq, ERR_NOT_ACCEPTABLE, "accept application/json and text/event-stream");
 	else

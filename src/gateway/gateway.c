@@ -58,7 +58,8 @@ static void sweep(struct timer *t)
 	stream_expire(gateway.streams, clock_now() - gateway.conf->mcp_stream_keep, EXPIRE_SLICE);
 	account_sweep(gateway.accounts, clock_now());
 	retired_free();
-	reload_listeners(); /* keys expire */
+	if (clock_wall() >= gateway.keys_expire)
+		reload_listeners();
 	sessions = (int64_t)session_count(gateway.sessions);
 	metric_add(METRIC_sessions, NULL, sessions - shown);
 	shown = sessions;

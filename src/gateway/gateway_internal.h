@@ -94,6 +94,7 @@ struct listeners {
 struct gateway {
 	const struct conf *conf;
 	struct keyring *keys;
+	int64_t keys_expire; /* when the next of them does, wall seconds; 0: not looked yet */
 	struct session_keys *session_keys;
 	struct session_table *sessions;
 	struct account_table *accounts;

@@ -27,6 +27,7 @@ static struct listener *listen_open(struct call *c, struct ticket *t, enum liste
 	if (kind != LISTENER_LISTEN)
 		answer_header(&head, "Mcp-Session-Id", "%s", c->session_id);
 	ticket_leave_exchange(t);
+	c->http.status = head.status;
 	l = listener_open(kind, exchange, t->account, kind == LISTENER_LISTEN ? NULL : t->session, &head);
 	return l;
 }

@@ -3,7 +3,7 @@
 
 #include <string.h>
 
-#define WALK_SLICE 500 /* listeners told in one turn of the loop */
+#define WALK_SLICE 100 /* listeners told in one turn of the loop */
 
 static struct listener **bucket(handle_t exchange)
 {

@@ -83,6 +83,7 @@ void reload_listeners(void)
 	round++;
 	confirm(&local, &round);
 	keyring_each(gateway.keys, clock_wall(), confirm, &round);
+	gateway.keys_expire = keyring_next_expiry(gateway.keys, clock_wall());
 	for (struct listener *l = gateway.listeners.oldest, *next; l; l = next) {
 		next = l->next;
 		if (l->kind != LISTENER_CALL && l->account->confirmed != round)

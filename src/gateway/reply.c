@@ -93,13 +93,21 @@ static const char *trace_of(const struct call *c, char trace[33])
 	return trace;
 }
 
+/* What was asked: a JSON-RPC method, or an HTTP one that bears no message. */
+static const char *asked_of(const struct call *c)
+{
+	if (c->request->method == HTTP_GET)
+		return "GET";
+	return c->request->method == HTTP_DELETE ? "DELETE" : c->rpc.method;
+}
+
 static void reply_log(const struct call *c, const struct ticket *t, int status)
 {
 	char trace[33];
 	const struct statement *s = c->plan_n ? &c->plan[c->plan_at < c->plan_n ? c->plan_at : c->plan_n - 1] : NULL;
 
 	log_event(LOG_INFO, "call", log_text("request", c->request->id),
-		  log_text("principal", c->request->principal.subject), log_text("method", c->rpc.method),
+		  log_text("principal", c->request->principal.subject), log_text("method", asked_of(c)),
 		  log_text("tool", c->tool ? c->tool->name : NULL), log_text("outcome", outcome_of(c, t)),
 		  log_text("error", c->fault.err != ERR_OK ? err_info(c->fault.err)->name : NULL),
 		  log_text("query", s && *s->handle ? s->handle : NULL), log_text("trace", trace_of(c, trace)),
@@ -135,7 +143,7 @@ enum verdict step_reply(struct call *c)
 	slot_release(t);
 	if (!answered)
 		reply_answer(c, t, &c->http);
-	reply_log(c, t, answered ? 0 : c->http.status);
+	reply_log(c, t, c->http.status);
 	if (!c->answered) { /* else it was counted when it was answered early */
 		metric_count(METRIC_calls, outcome_of(c, t));
 		metric_observe(METRIC_call_seconds, clock_now() - c->born);

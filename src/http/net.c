@@ -118,8 +118,11 @@ static size_t http_open(const struct transport *t)
 
 static void http_configure(struct transport *t, const struct conf *conf)
 {
+	struct http *h = http_of(t);
+
 	OWNED_BY(THREAD_NET);
-	http_of(t)->conf = conf;
+	h->conf = conf;
+	timer_set(h->wheel, &h->sweep, clock_now()); /* by the new times */
 }
 
 /* A request that is the transport's own is one whose body is on its way. */

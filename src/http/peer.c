@@ -120,10 +120,42 @@ static enum queue queue_of(const struct peer *p, enum phase phase)
 	return phase == PHASE_HEAD && p->over ? QUEUE_OVER : queues[phase];
 }
 
+#define SWEEP_EVERY (100 * USEC_PER_MS) /* at most; also the beat of the comments, which so go out in batches */
+
+/* How long a peer may stay in a queue; 0: as long as it likes. */
+static usec_t allowed_in(const struct http *h, enum queue queue)
+{
+	const usec_t allowed[QUEUES_N] = {
+	    [QUEUE_HEAD] = h->conf->listen_header_timeout,
+	    [QUEUE_OVER] = OVER_CAP_TIME,
+	    [QUEUE_BODY] = h->conf->listen_body_timeout,
+	    [QUEUE_DRAIN] = DRAIN_TIME,
+	    [QUEUE_REPLY] = REPLY_TIME,
+	    [QUEUE_BEAT] = h->conf->mcp_sse_keepalive,
+	    [QUEUE_STALL] = h->conf->mcp_write_timeout,
+	};
+
+	return allowed[queue];
+}
+
+static void sweep_by(struct http *h, usec_t due)
+{
+	due = (due / SWEEP_EVERY + 1) * SWEEP_EVERY;
+	if (!h->stopping && (!timer_pending(&h->sweep) || h->sweep.when > due))
+		timer_set(h->wheel, &h->sweep, due);
+}
+
+/* Who joins behind others is not due before them. */
 void peer_queue(struct peer *p, enum queue queue)
 {
+	struct http *h = p->door->http;
+	struct ring *r = &h->queues[queue];
+	usec_t allowed = allowed_in(h, queue);
+
 	p->since = clock_now();
-	ring_join(&p->door->http->queues[queue], &p->queue);
+	ring_join(r, &p->queue);
+	if (allowed > 0 && r->next == &p->queue)
+		sweep_by(h, p->since + allowed);
 }
 
 void peer_phase(struct peer *p, enum phase phase)
@@ -132,10 +164,22 @@ void peer_phase(struct peer *p, enum phase phase)
 	peer_queue(p, queue_of(p, phase));
 }
 
+static void wake(struct peer *p)
+{
+	ring_leave(&p->wake);
+	p->parked = false;
+	MHD_resume_connection(p->connection);
+}
+
+/* Streams wait their turn, since thousands may have something to say at once; an answer goes past them. */
 void peer_resume(struct peer *p)
 {
-	if (p->parked && !ring_joined(&p->wake))
+	if (!p->parked || ring_joined(&p->wake))
+		return;
+	if (p->stream.open)
 		ring_join(&p->door->http->wakes, &p->wake);
+	else
+		wake(p);
 }
 
 void peers_resume(struct http *h, size_t most)
@@ -144,9 +188,7 @@ void peers_resume(struct http *h, size_t most)
 		struct peer *p = container_of(h->wakes.next, struct peer, wake);
 
 		CHECK(p, PEER_MAGIC);
-		ring_leave(&p->wake);
-		p->parked = false;
-		MHD_resume_connection(p->connection);
+		wake(p);
 	}
 }
 
@@ -181,8 +223,6 @@ void peer_event(struct peer *p, uint32_t events)
 
 /* ---- deadlines ---- */
 
-#define SWEEP_EVERY (100 * USEC_PER_MS) /* also the beat of the comments, which so go out in batches */
-
 static void cut_late(struct peer *p)
 {
 	if (p->phase == PHASE_DRAIN)
@@ -192,33 +232,34 @@ static void cut_late(struct peer *p)
 }
 
 /* act() moves the peer to another queue, or to the end of this one. */
-static void expire(struct http *h, enum queue queue, usec_t allowed, void (*act)(struct peer *p))
+static void expire(struct http *h, enum queue queue, void (*act)(struct peer *p))
 {
 	struct ring *r = &h->queues[queue];
-	usec_t now = clock_now();
+	usec_t now = clock_now(), allowed = allowed_in(h, queue);
 
-	while (!ring_empty(r)) {
+	while (allowed > 0 && !ring_empty(r)) {
 		struct peer *p = container_of(r->next, struct peer, queue);
 
 		CHECK(p, PEER_MAGIC);
-		if (now - p->since < allowed)
+		if (now - p->since < allowed) {
+			sweep_by(h, p->since + allowed);
 			break;
+		}
 		act(p);
 	}
 }
 
+/* Where nobody is waited for there is no next sweep. */
 void peers_sweep(struct timer *sweep)
 {
+	static void (*const acts[QUEUES_N])(struct peer * p) = {
+	    [QUEUE_HEAD] = cut_late,      [QUEUE_OVER] = cut_late,  [QUEUE_BODY] = cut_late,
+	    [QUEUE_DRAIN] = cut_late,     [QUEUE_REPLY] = cut_late, [QUEUE_BEAT] = stream_beat,
+	    [QUEUE_STALL] = stream_stall,
+	};
 	struct http *h = container_of(sweep, struct http, sweep);
-	const struct conf *conf = h->conf;
 
-	expire(h, QUEUE_HEAD, conf->listen_header_timeout, cut_late);
-	expire(h, QUEUE_OVER, OVER_CAP_TIME, cut_late);
-	expire(h, QUEUE_BODY, conf->listen_body_timeout, cut_late);
-	expire(h, QUEUE_DRAIN, DRAIN_TIME, cut_late);
-	expire(h, QUEUE_REPLY, REPLY_TIME, cut_late);
-	expire(h, QUEUE_STALL, conf->mcp_write_timeout, stream_stall);
-	if (conf->mcp_sse_keepalive > 0)
-		expire(h, QUEUE_BEAT, conf->mcp_sse_keepalive, stream_beat);
-	timer_set(h->wheel, sweep, clock_now() + SWEEP_EVERY);
+	for (int i = 0; i < QUEUES_N; i++)
+		if (acts[i])
+			expire(h, (enum queue)i, acts[i]);
 }

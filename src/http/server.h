@@ -35,7 +35,7 @@
 #define CONNECTION_MEMORY ((size_t)16 << 10) /* M11: head tokens up to 8 KiB */
 #define REQUEST_ARENA     ((size_t)32 << 20) /* a call's memory; a head takes under 64 KiB of it */
 #define ADMIN_CONNECTIONS 64u
-#define RESUMES_PER_TURN  500
+#define RESUMES_PER_TURN  100
 
 enum phase { PHASE_HEAD, PHASE_IDLE, PHASE_BODY, PHASE_DRAIN, PHASE_TAKEN, PHASE_REPLY, PHASE_STREAM };
 

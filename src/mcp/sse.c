@@ -3,19 +3,43 @@
 
 #include "internal.h"
 
-/* A carriage return would end the line; between the tokens of JSON a blank says the same. */
+/* What ends a line for the standard, or for readers that go by Unicode (NEL, LS, PS), and what says the same in JSON: a
+ * carriage return can only stand between tokens, the others only in strings. */
+static const struct {
+	const char *bytes, *instead;
+} breaks[] = {{"\r", " "}, {"\xc2\x85", "\\u0085"}, {"\xe2\x80\xa8", "\\u2028"}, {"\xe2\x80\xa9", "\\u2029"}};
+
+/* The break that starts here, or NULL. */
+static const char *break_at(struct slice rest, size_t *n)
+{
+	for (size_t i = 0; i < ARRAY_LEN(breaks); i++) {
+		*n = strlen(breaks[i].bytes);
+		if (rest.n >= *n && memcmp(rest.data, breaks[i].bytes, *n) == 0)
+			return breaks[i].instead;
+	}
+	return NULL;
+}
+
 static bool write_line(struct buf *b, struct slice line)
 {
-	const char *cr;
+	size_t plain = 0, n;
 
 	buf_adds(b, "data: ");
-	while (line.n && (cr = memchr(line.data, '\r', line.n))) {
-		size_t n = (size_t)(cr - line.data);
-		buf_add(b, line.data, n);
-		buf_addc(b, ' ');
-		line = (struct slice){cr + 1, line.n - n - 1};
+	for (size_t i = 0; i < line.n; i += n) {
+		const char c = line.data[i];
+		const char *instead = c == '\r' || c == '\xc2' || c == '\xe2'
+					  ? break_at((struct slice){line.data + i, line.n - i}, &n)
+					  : NULL;
+
+		if (!instead) {
+			n = 1;
+			continue;
+		}
+		buf_add(b, line.data + plain, i - plain);
+		buf_adds(b, instead);
+		plain = i + n;
 	}
-	buf_add(b, line.data, line.n);
+	buf_add(b, line.data + plain, line.n - plain);
 	return buf_addc(b, '\n');
 }
 

@@ -1,24 +1,16 @@
 /* A load generator: connections that each send one request, check its answer, and send the next. */
-#include <arpa/inet.h>
 #include <errno.h>
-#include <getopt.h>
-#include <netinet/in.h>
-#include <netinet/tcp.h>
 #include <stdbool.h>
-#include <stdint.h>
-#include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
-#include <sys/socket.h>
-#include <time.h>
 #include <unistd.h>
+
+#include "common.h"
 
 #define REQUEST_MAX 16384
 #define ANSWER_MAX  65536
 #define EVENTS_MAX  128
 #define PIDS_MAX    16
-#define TOKENS_MAX  64
 #define WARM_USEC   500000 /* before the count begins: connections, caches, the other side's pools */
 /* Latency in buckets of 1/32 of their power of two: a quantile is at most 3 % off. */
 #define BUCKET_BITS 5
@@ -54,7 +46,6 @@ struct link {
 
 struct bench {
 	const struct options *options;
-	struct sockaddr_in to;
 	int epoll;
 	bool counting;
 	uint64_t calls, errors;
@@ -63,20 +54,6 @@ struct bench {
 	char headers[REQUEST_MAX / 2];
 	struct message messages[TOKENS_MAX]; /* one for each token; one where there is none */
 };
-
-static int64_t now(void)
-{
-	struct timespec t;
-
-	clock_gettime(CLOCK_MONOTONIC, &t);
-	return t.tv_sec * INT64_C(1000000) + t.tv_nsec / 1000;
-}
-
-static void die(const char *why)
-{
-	fprintf(stderr, "load: %s\n", why);
-	exit(2);
-}
 
 /* ---- latency ---- */
 
@@ -179,12 +156,8 @@ static void link_send(struct link *l)
 static void link_open(struct bench *b, struct link *l)
 {
 	struct epoll_event event = {.events = EPOLLIN, .data.ptr = l};
-	int one = 1;
 
-	l->fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-	if (l->fd < 0 || connect(l->fd, (struct sockaddr *)&b->to, sizeof b->to))
-		die("cannot connect");
-	(void)setsockopt(l->fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
+	l->fd = dial(b->options->port);
 	(void)epoll_ctl(b->epoll, EPOLL_CTL_ADD, l->fd, &event);
 	link_send(l);
 }
@@ -300,8 +273,6 @@ static void run(struct bench *b)
 	if (!links)
 		die("out of memory");
 	b->epoll = epoll_create1(EPOLL_CLOEXEC);
-	b->to = (struct sockaddr_in){
-	    .sin_family = AF_INET, .sin_port = htons((uint16_t)o->port), .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
 	for (long i = 0; i < o->connections; i++) {
 		links[i].message = &b->messages[(size_t)i % messages_n];
 		link_open(b, &links[i]);
@@ -317,16 +288,6 @@ static void run(struct bench *b)
 	       (unsigned long long)quantile(b, 500), (unsigned long long)quantile(b, 990),
 	       (unsigned long long)b->errors, (long long)cpu, (long long)resident_kib(o));
 	free(links);
-}
-
-static long number(long most)
-{
-	char *end;
-	long n = strtol(optarg, &end, 10);
-
-	if (end == optarg || *end || n < 1 || n > most)
-		die("a number is out of range");
-	return n;
 }
 
 static void add_header(struct bench *b)

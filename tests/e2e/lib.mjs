@@ -239,7 +239,6 @@ function parsed(body) {
 /** A fetch that keeps every exchange: {method, url, requestHeaders, request, status, headers, text, messages}. */
 export class Recorder {
 	exchanges = [];
-	pending = [];
 
 	fetch = async (url, init = {}) => {
 		const exchange = {
@@ -250,15 +249,28 @@ export class Recorder {
 		const response = await fetch(url, init);
 		exchange.status = response.status;
 		exchange.headers = response.headers;
-		this.pending.push(response.clone().text().then((text) => {
-			exchange.text = text;
-			exchange.messages = messagesOf(response.headers.get('content-type') ?? '', text);
-		}, () => {})); // the client left, or the connection broke: nothing more to read
+		exchange.read = this.#read(exchange, response.clone());
 		return response;
 	};
 
+	/** Keeps what comes; of a stream that the client leaves, the events that it had until then. */
+	async #read(exchange, response) {
+		const type = response.headers.get('content-type') ?? '';
+		exchange.isStream = type.startsWith('text/event-stream');
+		let text = '';
+		try {
+			for await (const part of response.body?.pipeThrough(new TextDecoderStream()) ?? [])
+				text += part;
+		} catch { // the client left, or the connection broke: what is half is nothing
+			text = exchange.isStream ? text.slice(0, text.lastIndexOf('\n\n') + 2) : '';
+		}
+		exchange.text = text;
+		exchange.messages = messagesOf(type, text);
+	}
+
+	/** The exchanges, what has ended read to its end; streams may still be open. */
 	async settled() {
-		await Promise.all(this.pending);
+		await Promise.all(this.exchanges.map((e) => (e.isStream ? Promise.race([e.read, sleep(50)]) : e.read)));
 		return this.exchanges;
 	}
 

@@ -34,14 +34,34 @@ static void test_one_account_per_principal(void **state)
 	account_table_free(t);
 }
 
+/* Looking for one makes none. */
+static void test_find(void **state)
+{
+	struct account_table *t = account_table_new(10);
+	struct principal alice = principal_of(PRINCIPAL_KEY, "", "alice"), bob = principal_of(PRINCIPAL_KEY, "", "bob");
+	struct principal local = principal_of(PRINCIPAL_LOCAL, "", "alice");
+	struct account *a;
+
+	(void)state;
+	assert_null(account_find(t, &alice));
+	assert_int_equal(account_count(t), 0);
+	a = account_of(t, &alice, 0);
+	assert_ptr_equal(account_find(t, &alice), a);
+	assert_null(account_find(t, &bob));
+	assert_null(account_find(t, &local));
+	account_sweep(t, 0);
+	assert_null(account_find(t, &alice));
+	account_table_free(t);
+}
+
 static void test_sweep_keeps_what_counts(void **state)
 {
 	struct account_table *t = account_table_new(10);
-	struct principal p[4];
-	struct account *a[4];
+	struct principal p[6];
+	struct account *a[6];
 
 	(void)state;
-	for (int i = 0; i < 4; i++) {
+	for (int i = 0; i < 6; i++) {
 		char name[32];
 
 		snprintf(name, sizeof name, "p%d", i);
@@ -51,11 +71,13 @@ static void test_sweep_keeps_what_counts(void **state)
 	a[0]->running = 1;
 	a[1]->waiting = 1;
 	a[2]->tat = 1001;
+	a[3]->calls = 1;
+	a[4]->streams = 1;
 	account_sweep(t, 1000);
-	assert_int_equal(account_count(t), 3);
-	for (int i = 0; i < 3; i++)
+	assert_int_equal(account_count(t), 5);
+	for (int i = 0; i < 5; i++)
 		assert_ptr_equal(account_of(t, &p[i], 1000), a[i]);
-	a[0]->running = a[1]->waiting = 0;
+	a[0]->running = a[1]->waiting = a[3]->calls = a[4]->streams = 0;
 	account_sweep(t, 1001);
 	assert_int_equal(account_count(t), 0);
 	account_table_free(t);
@@ -123,9 +145,8 @@ static void test_many_are_found_again(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-	    cmocka_unit_test(test_one_account_per_principal),
-	    cmocka_unit_test(test_sweep_keeps_what_counts),
-	    cmocka_unit_test(test_ceiling),
+	    cmocka_unit_test(test_one_account_per_principal), cmocka_unit_test(test_find),
+	    cmocka_unit_test(test_sweep_keeps_what_counts),   cmocka_unit_test(test_ceiling),
 	    cmocka_unit_test(test_many_are_found_again),
 	};
 

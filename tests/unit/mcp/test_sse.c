@@ -20,6 +20,9 @@ static void test_shapes(void **state)
 	    {{SLICE(""), 0, SLICE("1")}, "event: message\nid: \ndata: 1\n\n"},
 	    {{{NULL, 0}, 0, SLICE("[1,\n2]")}, "event: message\ndata: [1,\ndata: 2]\n\n"},
 	    {{{NULL, 0}, 0, SLICE("[1,\r2]\r")}, "event: message\ndata: [1, 2] \n\n"},
+	    {{{NULL, 0}, 0, SLICE("\"a\xe2\x80\xa8\xe2\x80\xa9\xc2\x85\xe2\x80\xa7\xc2\x86\"")},
+	     "event: message\ndata: \"a\\u2028\\u2029\\u0085\xe2\x80\xa7\xc2\x86\"\n\n"},
+	    {{{NULL, 0}, 0, SLICE("\xe2\x80")}, "event: message\ndata: \xe2\x80\n\n"},
 	    {{{NULL, 0}, 0, SLICE(" 1\n")}, "event: message\ndata:  1\ndata: \n\n"},
 	};
 	struct buf b = buf_with_ceiling(OUT_CEILING);

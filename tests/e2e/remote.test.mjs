@@ -1,0 +1,50 @@
+// mcp-remote: a client that knows standard input and output only, over TLS, through nginx, with a key. It passes on what
+// it is given, but as one session of its own.
+import assert from 'node:assert/strict';
+import { after, before, describe, test } from 'node:test';
+import { ElicitRequestSchema } from '@modelcontextprotocol/sdk/types.js';
+import { confirm, exercise } from './exercises.mjs';
+import { agreed, fronted, held, remote, table, watched } from './front.mjs';
+import { KINDS } from './lib.mjs';
+
+const { emulator, front } = await fronted();
+const kind = KINDS[0];
+
+async function asked() {
+	let action, questions;
+	const c = await remote(kind, front, { capabilities: { elicitation: {} } },
+		(client) => client.setRequestHandler(ElicitRequestSchema, async ({ params }) => {
+			questions.push(params);
+			return { action, ...(action === 'accept' ? { content: agreed(params.requestedSchema) } : {}) };
+		}));
+	after(() => c.close());
+	const answerWith = (what) => {
+		action = what;
+		return questions = [];
+	};
+	return { c, answerWith, table: await table(c) };
+}
+
+describe('mcp-remote', () => {
+	let c;
+	const cancels = async () => (await front.metrics())['snowgate_cancels_total{cause="notification"}'];
+
+	before(async () => {
+		c = await remote(kind, front);
+	});
+	after(() => c.close());
+
+	exercise(() => ({ c, emulator, cancels }));
+	confirm(asked);
+
+	test('a connection that breaks within a call', async () => {
+		const { name, sql } = await held(emulator, 3000);
+		const { call, streaming } = watched(c, sql);
+		await streaming;
+		await front.cut();
+		assert.deepEqual((await call).structuredContent.rows, [[42]]);
+		assert.equal((await emulator.records(name))[0].executions, 1);
+		assert.ok((await front.metrics())['snowgate_stream_resumes_total{outcome="resumed"}'] > 0);
+		assert.ok(!(await c.query('SELECT 1')).isError);
+	});
+});
