@@ -366,7 +366,9 @@ static enum verdict bind_legacy_session(struct call *c)
 /* What takes load away is not held up by the rate; the elements of a batch are counted, not the batch. */
 static bool bind_is_free(const struct call *c)
 {
-	return c->method == MCP_CANCELLED || c->request->method == HTTP_DELETE || c->rpc.kind == RPC_BATCH;
+	bool answers = c->rpc.kind == RPC_RESPONSE && c->request->method != HTTP_GET; /* or is a DELETE */
+
+	return answers || c->method == MCP_CANCELLED || c->rpc.kind == RPC_BATCH;
 }
 
 /* GET and DELETE speak of a session, as a response does. */
@@ -384,6 +386,8 @@ enum verdict step_bind(struct call *c)
 		if (c->request->method != HTTP_POST && !bind_without_body(c))
 			return call_goto(c, STEP_reply);
 		bind_revision(c);
+		if (gateway.phase != PHASE_SERVING && (c->rpc.kind == RPC_REQUEST || c->rpc.kind == RPC_BATCH))
+			return call_fail(c, ERR_DRAINING, DRAINING_TEXT);
 		if (c->rpc.id.data)
 			t->request_id = xstrndup(c->rpc.id.data, c->rpc.id.n);
 		if (!bind_is_free(c) && !admit_rate(c))

@@ -145,14 +145,20 @@ static bool front_offers_stream(const struct request *rq)
 	return era_of_headers(&rq->mcp) == ERA_LEGACY && (rq->mcp.session_id || rq->conf->session_required);
 }
 
+/* While calls end, their clients may still answer questions and cancel; requests are refused when they are read. */
+static bool front_closed(const struct request *rq)
+{
+	return gateway.phase == PHASE_REFUSING || (gateway.phase == PHASE_DRAINING && rq->method != HTTP_POST);
+}
+
 static void front_request(void *ctx, handle_t exchange, struct request *rq)
 {
 	(void)ctx;
 	OWNED_BY(THREAD_NET);
 	if (rq->page)
 		show_page(exchange, rq);
-	else if (gateway.phase != PHASE_SERVING)
-		reject(exchange, rq, ERR_DRAINING, "the gateway is shutting down; connect again in a moment");
+	else if (front_closed(rq))
+		reject(exchange, rq, ERR_DRAINING, DRAINING_TEXT);
 	else if (rq->method == HTTP_GET && !front_offers_stream(rq))
 		reject(exchange, rq, ERR_METHOD,
 		       "send messages with POST; a GET opens the stream of a session, which Mcp-Session-Id names");

@@ -148,12 +148,19 @@ struct listener *listener_by_exchange(handle_t exchange);
 void listener_gone(struct listener *l); /* its client has left */
 /* Sends what it is behind with, as far as the client takes it. *l may be gone afterwards. */
 void listener_pump(struct listener *l);
-void listeners_end_session(struct session *s); /* all of a session */
+void listeners_end_session(struct session *s); /* its standalone streams */
 void listeners_drain(void);                    /* GETs and subscriptions end; streams of calls stay */
+enum stream_sent listener_send(const struct listener *l, const struct sse_event *e);
+/* After a send: false where the listener is no more, since its client has left. */
+bool listener_stays(struct listener *l, enum stream_sent sent);
+
+/* ---- change.c: what a GET and a subscription hear of ---- */
 /* Tells everybody whom it concerns that a list has changed, that a resource was updated. */
 void notify_changed(enum change change);
 void notify_updated(const char *uri);
-
+/* Tells a listener what it is behind with. It may be gone afterwards. */
+void listener_tell(struct listener *l);
+void changes_walk(void); /* tells all of them, a slice in each turn of the loop */
 #define STATE_ID_SIZE 96
 /* The priming event of a standalone stream. False where its client has left. */
 bool listener_prime(struct listener *l);
@@ -211,6 +218,7 @@ void batch_answer(struct batch *b, struct answer *a); /* of one element */
 void batch_gone(handle_t exchange);
 
 /* ---- front.c: transport_ops ---- */
+#define DRAINING_TEXT "the gateway is shutting down; connect again in a moment"
 extern const struct transport_ops front_ops;
 /* A call for this request; it runs at once. Where there is no place for one, its answer goes to `batch`, or else to the
  * exchange. */

@@ -124,6 +124,8 @@ static void cancel_waiting(struct ticket *t, struct call *c)
 	timer_stop(&c->timer);
 	if (t->waiting)
 		queue_leave(&gateway.queue, t->account, c);
+	if (t->asking)
+		metric_count(METRIC_asks, "left");
 	t->waiting = NULL;
 	ask_leave(t);
 	c->cancelled = true;

@@ -209,20 +209,28 @@ void client_vanish(handle_t exchange)
 {
 	struct client *c = client_of(exchange);
 
-	if (is_open(c))
-		c->state = CLIENT_LEFT;
-}
-
-/* After listen_off() nobody is told. */
-void client_leave(handle_t exchange)
-{
-	struct client *c = client_of(exchange);
-
 	if (!is_open(c))
 		return;
 	c->state = CLIENT_LEFT;
-	if (!clients.off)
-		clients.ops->gone(clients.ops->ctx, exchange);
+	c->untold = true;
+}
+
+/* After listen_off() nobody is told. */
+void clients_tell(void)
+{
+	for (size_t i = 1; i <= clients.n; i++) {
+		bool untold = clients.v[i]->untold;
+
+		clients.v[i]->untold = false;
+		if (untold && !clients.off)
+			clients.ops->gone(clients.ops->ctx, i);
+	}
+}
+
+void client_leave(handle_t exchange)
+{
+	client_vanish(exchange);
+	clients_tell();
 }
 
 void client_room(handle_t exchange, size_t n)

@@ -20,11 +20,12 @@ struct client {
 	enum { CLIENT_WAITS, CLIENT_STREAMS, CLIENT_DONE, CLIENT_LEFT } state;
 	int status;
 	char content_type[64], session_id[256], retry_after[256]; /* headers; "" without */
-	char *body;                                              /* "" for none; NULL before the answer */
+	char *body;                                               /* "" for none; NULL before the answer */
 	struct event *events;
 	size_t events_n;
 	size_t room;  /* events until it is full */
 	bool starved; /* was told so: is owed room() */
+	bool untold;  /* it has left, and gone() has not been called */
 };
 
 /* `ops` outlives it; `streams_max` is what the transport says of itself. */
@@ -37,8 +38,9 @@ handle_t clients_last(void);
 size_t clients_open_n(void); /* exchanges without an end */
 /* It leaves, and the gateway is told; nothing where it is DONE. */
 void client_leave(handle_t exchange);
-/* It leaves, and the gateway finds out by itself: after listen_off(), or in the middle of a turn. */
+/* It leaves, and the gateway is not told, or not before clients_tell(). */
 void client_vanish(handle_t exchange);
+void clients_tell(void);
 /* It takes n more events, and says so where it was full. SIZE_MAX: any number. */
 void client_room(handle_t exchange, size_t n);
 bool clients_loop_ended(void);

@@ -30,6 +30,9 @@
 #define SECONDS(n) ((n)*USEC_PER_S)
 #define MS(n)      ((n)*USEC_PER_MS)
 
+/* Seals statement handles. */
+static const struct sha256 sim_handle_key = {{7}};
+
 static struct {
 	int64_t users;
 	struct limits limits;
@@ -132,7 +135,6 @@ static void sim_open_with(const struct script_line *lines, size_t n, size_t pool
 {
 	static const struct snowflake_ops ops = {.answer_early = answer_early, .notice = call_notice};
 	static struct wire scripted = {.send = script_send, .abort = script_abort};
-	static const struct sha256 key = {{7}};
 	static const struct seal_keys sealing = {1, {{{9}}}};
 	const char *why;
 	char text[80];
@@ -159,10 +161,10 @@ static void sim_open_with(const struct script_line *lines, size_t n, size_t pool
 	    gateway.session_keys, (struct session_limits){10, 10, script.conf.session_idle_ttl, 30 * 24 * 3600},
 	    gateway.streams);
 	tools_load();
-	tools_set_keys(&key, 1, &sealing);
+	tools_set_keys(&sim_handle_key, 1, &sealing);
 }
 
-static void sim_open(const struct script_line *lines, size_t n)
+HELPER void sim_open(const struct script_line *lines, size_t n)
 {
 	sim_open_with(lines, n, STREAMS_BYTES_MAX, NULL);
 }

@@ -48,6 +48,7 @@
 /* How the next request differs from others; emptied by it. */
 static struct {
 	const char *accept, *subject, *last_event_id;
+	bool local;
 } next_request;
 
 static handle_t submit(struct request *rq)
@@ -55,10 +56,10 @@ static handle_t submit(struct request *rq)
 	handle_t exchange = client_new();
 
 	rq->accept = next_request.accept ? next_request.accept : BOTH;
+	rq->local = next_request.local;
 	if (next_request.subject)
 		snprintf(rq->principal.subject, sizeof rq->principal.subject, "%s", next_request.subject);
-	rq->mcp.last_event_id =
-	    next_request.last_event_id ? arena_strdup(rq->arena, next_request.last_event_id) : NULL;
+	rq->mcp.last_event_id = next_request.last_event_id ? arena_strdup(rq->arena, next_request.last_event_id) : NULL;
 	memset(&next_request, 0, sizeof next_request);
 	front_ops.request(NULL, exchange, rq);
 	return exchange;
@@ -199,7 +200,7 @@ HELPER const char *heard(handle_t exchange)
 		const char *dash = strrchr(e->id, '-');
 
 		n += (size_t)snprintf(text + n, sizeof text - n, "%s%s%s%s", i ? " " : "",
-				      dash      ? dash + 1
+				      dash     ? dash + 1
 				      : *e->id ? "s"
 					       : "",
 				      *e->id ? ":" : "", kind_of(e->data));
@@ -207,6 +208,29 @@ HELPER const char *heard(handle_t exchange)
 	if (n < sizeof text)
 		snprintf(text + n, sizeof text - n, "%s", c->state == CLIENT_DONE ? n ? " end" : "end" : "");
 	return text;
+}
+
+HELPER double progress_of(const struct event *e)
+{
+	const char *at = strstr(e->data, "\"progress\":");
+
+	assert_non_null(at);
+	return strtod(at + strlen("\"progress\":"), NULL);
+}
+
+/* It must increase with each notification (specification, "Progress"). */
+HELPER void progress_increases(handle_t x)
+{
+	const struct client *c = client_of(x);
+	double last = -1;
+
+	for (size_t i = 0; i < c->events_n; i++) {
+		if (strcmp(kind_of(c->events[i].data), "progress") != 0)
+			continue;
+		assert_non_null(strstr(c->events[i].data, "\"progressToken\":\"tok\""));
+		assert_true(progress_of(&c->events[i]) > last);
+		last = progress_of(&c->events[i]);
+	}
 }
 
 /* All that an exchange was told, in one text. */

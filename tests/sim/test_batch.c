@@ -1,8 +1,8 @@
 /* Batches of 2025-03-26: whatever becomes of their elements, one answer goes to whoever is still there. */
 #include "talk.c"
 
-#define PING(id)  "{\"jsonrpc\":\"2.0\",\"id\":" id ",\"method\":\"ping\"}"
-#define NOTE      "{\"jsonrpc\":\"2.0\",\"method\":\"notifications/initialized\"}"
+#define PING(id) "{\"jsonrpc\":\"2.0\",\"id\":" id ",\"method\":\"ping\"}"
+#define NOTE     "{\"jsonrpc\":\"2.0\",\"method\":\"notifications/initialized\"}"
 #define CALL(id)                                                                                                       \
 	"{\"jsonrpc\":\"2.0\",\"id\":" id ",\"method\":\"tools/call\",\"params\":{\"name\":\"execute_query\","         \
 	"\"arguments\":" QUERY ",\"_meta\":{" TOKEN "}}}"
@@ -30,7 +30,7 @@ static void test_mix(void **state)
 	BEGIN(SLOW(SECONDS(2)));
 	const char *s = old_session();
 	handle_t a = post(s, "[" PING("1") "," NOTE "," CALL("\"two\"") "," PING("3") ",{\"jsonrpc\":\"2.0\",\"id\":4,"
-			     "\"method\":\"no/such\"}]");
+										      "\"method\":\"no/such\"}]");
 
 	/* it waits for the slow one, and is no stream: its elements are told nothing */
 	sim_run_for(SECONDS(1));
@@ -125,9 +125,10 @@ static void test_only_element_cancelled(void **state)
 static void test_element_cancels_element(void **state)
 {
 	BEGIN(SLOW(SECONDS(2)));
-	handle_t a = post(old_session(), "[" CALL("1") "," CALL("2")
-					 ",{\"jsonrpc\":\"2.0\",\"method\":\"notifications/cancelled\",\"params\":{"
-					 "\"requestId\":2}}]");
+	handle_t a =
+	    post(old_session(),
+		 "[" CALL("1") "," CALL("2") ",{\"jsonrpc\":\"2.0\",\"method\":\"notifications/cancelled\",\"params\":{"
+					     "\"requestId\":2}}]");
 
 	slots_are(1, 0);
 	sim_run();
@@ -139,9 +140,10 @@ static void test_element_cancels_element(void **state)
 static void test_early_answer_in_a_batch(void **state)
 {
 	BEGIN(SLOW(SECONDS(5)));
-	handle_t a = post(old_session(),
-			  "[" PING("1") ",{\"jsonrpc\":\"2.0\",\"id\":2,\"method\":\"tools/call\",\"params\":{\"name\":"
-					"\"execute_query\",\"arguments\":{\"query\":\"SELECT 7\",\"wait_seconds\":1}}}]");
+	handle_t a =
+	    post(old_session(),
+		 "[" PING("1") ",{\"jsonrpc\":\"2.0\",\"id\":2,\"method\":\"tools/call\",\"params\":{\"name\":"
+			       "\"execute_query\",\"arguments\":{\"query\":\"SELECT 7\",\"wait_seconds\":1}}}]");
 
 	sim_run_for(SECONDS(2));
 	HEARD(a, "200");

@@ -138,7 +138,7 @@ static const char *sim_session(void)
 	return taken.calls[n].session_id;
 }
 
-#define QUERY      "{\"query\":\"SELECT 7\"}"
+#define QUERY "{\"query\":\"SELECT 7\"}"
 
 /* ---- the road ---- */
 
@@ -344,12 +344,11 @@ static void test_deleted_session_ends_its_calls(void **state)
 static void test_account_outlives_its_calls(void **state)
 {
 	BEGIN({WIRE_POLL, .with = HANDLE, .status = 200, .answer = ONE_ROW, .takes = SECONDS(20)});
-	static const struct sha256 key = {{7}};
 	struct buf handle = buf_with_ceiling(128);
 	struct principal alice = {.kind = PRINCIPAL_KEY, .subject = "alice"};
 	size_t a;
 
-	assert_true(handle_seal(&handle, key.bytes, HANDLE, "test", "ANALYST", &alice));
+	assert_true(handle_seal(&handle, sim_handle_key.bytes, HANDLE, "test", "ANALYST", &alice));
 	a = sim_send(NULL,
 		     "{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"tools/call\",\"params\":{\"name\":\"get_result\","
 		     "\"arguments\":{\"statement_handle\":\"%s\"}}}",

@@ -58,6 +58,29 @@ static void test_get_refused(void **state)
 	sim_close();
 }
 
+/* One principal takes at most a quarter of all connections, whatever its limit says. */
+static void test_share_of_connections(void **state)
+{
+	BEGIN_WITHOUT;
+	const char *s = session();
+	handle_t a, b, c;
+
+	script.conf.listen_max_connections = 8;
+	a = get(s, NULL);
+	b = get(s, NULL);
+	HEARD(get(s, NULL), "503");
+	next_request.subject = "bob";
+	c = listen_for("{\"toolsListChanged\":true}");
+	HEARD(c, "acknowledged");
+	client_leave(a);
+	client_leave(b);
+	client_leave(c);
+	a = get(s, NULL);
+	HEARD(a, "s:prime");
+	client_leave(a);
+	sim_close();
+}
+
 /* Earlier revisions have no priming event; ids there are all the same. */
 static void test_get_of_an_earlier_revision(void **state)
 {
@@ -184,6 +207,25 @@ static void test_slow_listener(void **state)
 	client_room(a, 5);
 	/* it is state, not history */
 	HEARD(a, "s:prime s:tools s:updated");
+	client_leave(a);
+	sim_close();
+}
+
+/* What the newest was too slow to be told, the one before it is told when that is gone. */
+static void test_slow_newest_leaves(void **state)
+{
+	BEGIN_WITHOUT;
+	const char *s = session();
+	handle_t a = get(s, NULL), b = get(s, NULL);
+
+	client_room(b, 0);
+	notify_changed(CHANGE_TOOLS);
+	sim_run();
+	HEARD(a, "s:prime");
+	client_leave(b);
+	sim_run();
+	HEARD(b, "s:prime");
+	HEARD(a, "s:prime s:tools");
 	client_leave(a);
 	sim_close();
 }
@@ -318,8 +360,7 @@ static void test_listen(void **state)
 	HEARD(b, "acknowledged prompts");
 	/* each bears the id of its request (number 1) */
 	for (size_t i = 0; i < 3; i++)
-		assert_non_null(
-		    strstr(client_of(a)->events[i].data, "\"io.modelcontextprotocol/subscriptionId\":1"));
+		assert_non_null(strstr(client_of(a)->events[i].data, "\"io.modelcontextprotocol/subscriptionId\":1"));
 	client_leave(a);
 	client_leave(b);
 	sim_close();
@@ -429,8 +470,8 @@ static void test_revoked(void **state)
 static void test_reload(void **state)
 {
 	BEGIN_WITHOUT;
-	handle_t a = listen_for(
-	    "{\"toolsListChanged\":true,\"promptsListChanged\":true,\"resourcesListChanged\":true}");
+	handle_t a =
+	    listen_for("{\"toolsListChanged\":true,\"promptsListChanged\":true,\"resourcesListChanged\":true}");
 	struct policy policy = script.policy;
 	struct conf conf = script.conf;
 
@@ -503,12 +544,14 @@ int main(int argc, char **argv)
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(test_get),
 	    cmocka_unit_test(test_get_refused),
+	    cmocka_unit_test(test_share_of_connections),
 	    cmocka_unit_test(test_get_of_an_earlier_revision),
 	    cmocka_unit_test(test_several_gets),
 	    cmocka_unit_test(test_get_resumed),
 	    cmocka_unit_test(test_trimmed_state_id),
 	    cmocka_unit_test(test_a_new_session_is_up_to_date),
 	    cmocka_unit_test(test_slow_listener),
+	    cmocka_unit_test(test_slow_newest_leaves),
 	    cmocka_unit_test(test_many_are_told_in_turns),
 	    cmocka_unit_test(test_updates_go_to_subscribers),
 	    cmocka_unit_test(test_a_write_is_an_update),

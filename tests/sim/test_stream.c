@@ -136,29 +136,6 @@ static void test_no_room_for_a_stream(void **state)
 
 /* ---- what is told ---- */
 
-static double progress_of(const struct event *e)
-{
-	const char *at = strstr(e->data, "\"progress\":");
-
-	assert_non_null(at);
-	return strtod(at + strlen("\"progress\":"), NULL);
-}
-
-/* It must increase with each notification (specification, "Progress"). */
-static void progress_increases(handle_t x)
-{
-	const struct client *c = client_of(x);
-	double last = -1;
-
-	for (size_t i = 0; i < c->events_n; i++) {
-		if (strcmp(kind_of(c->events[i].data), "progress") != 0)
-			continue;
-		assert_non_null(strstr(c->events[i].data, "\"progressToken\":\"tok\""));
-		assert_true(progress_of(&c->events[i]) > last);
-		last = progress_of(&c->events[i]);
-	}
-}
-
 static void test_ticks_while_running(void **state)
 {
 	BEGIN(SLOW(SECONDS(9)));
@@ -207,9 +184,8 @@ static void test_stages_of_one_moment(void **state)
 
 static void set_level(const char *s, const char *level)
 {
-	handle_t x =
-	    post(s, "{\"jsonrpc\":\"2.0\",\"id\":9,\"method\":\"logging/setLevel\",\"params\":{\"level\":\"%s\"}}",
-		 level);
+	handle_t x = post(
+	    s, "{\"jsonrpc\":\"2.0\",\"id\":9,\"method\":\"logging/setLevel\",\"params\":{\"level\":\"%s\"}}", level);
 
 	while (sim_turn())
 		;
@@ -314,6 +290,28 @@ static void test_sessionless_legacy_leaves_its_stream(void **state)
 	sim_run();
 	assert_int_equal(metric_value(METRIC_calls, "ok"), 1);
 	assert_int_equal(metric_value(METRIC_cancels, "disconnect"), 0);
+	sim_close();
+}
+
+/* Over standard input and output nobody can come back: no ids, and the end of the input is a cancel. */
+static void test_local_client_leaves(void **state)
+{
+	BEGIN(CUT, SLOW(SECONDS(1)));
+	const char *s = session();
+	handle_t a, b;
+
+	next_request.local = true;
+	a = query_with(s, TOKEN, QUERY);
+	sim_run_for(SECONDS(1));
+	HEARD(a, "progress");
+	client_leave(a);
+	assert_int_equal(stream_pool_count(gateway.streams), 0);
+	sim_run();
+	assert_int_equal(metric_value(METRIC_cancels, "disconnect"), 1);
+	next_request.local = true;
+	b = query_with(s, TOKEN, QUERY);
+	sim_run();
+	HEARD(b, "progress response end");
 	sim_close();
 }
 
@@ -457,6 +455,17 @@ static void test_resume_after_the_end(void **state)
 	sim_close();
 }
 
+/* The numbers of what this reader saw go on where the last one's ended; returns the next one. */
+static uint64_t read_on(handle_t x, uint64_t next)
+{
+	const struct client *c = client_of(x);
+
+	for (size_t i = 0; i < c->events_n; i++)
+		if (*c->events[i].data && *c->events[i].id)
+			assert_int_equal(strtoull(strrchr(c->events[i].id, '-') + 1, NULL, 10), next++);
+	return next;
+}
+
 /* Any answer but 204 would make clients come back for ever. */
 static void test_resume_of_what_is_not_there(void **state)
 {
@@ -482,6 +491,47 @@ static void test_resume_of_what_is_not_there(void **state)
 	/* and at last it is forgotten */
 	stream_expire(gateway.streams, clock_now() + 1, SIZE_MAX);
 	HEARD(get(s, id_of(a, 0)), "204");
+	sim_close();
+}
+
+/* A thousand cuts at random places, of readers that take as much as they like: every stored event exactly once, in
+ * order. */
+static void test_a_thousand_cuts(void **state)
+{
+	BEGIN(SLOW(SECONDS(200)));
+	const char *s = session();
+	struct notice n = {.level = LEVEL_INFO, .progress = -1, .stage = true};
+	uint64_t dice = 88172645463325252u, next = 1;
+	handle_t x, ticket;
+
+	sim.limits.calls_per_minute = sim.limits.burst = 100000;
+	script.conf.results_wait = SECONDS(300);
+	set_level(s, "info");
+	x = query(s);
+	sim_run_for(SECONDS(1));
+	ticket = ticket_by_exchange(x)->self;
+	for (int cuts = 0; cuts < 1000; cuts++) {
+		char id[STREAM_EVENT_ID_SIZE];
+
+		dice ^= dice << 13, dice ^= dice >> 7, dice ^= dice << 17;
+		for (uint64_t i = dice % 4; i > 0; i--) {
+			snprintf(n.text, sizeof n.text, "message %d-%d", cuts, (int)i);
+			tell(handle_get(gateway.tickets, ticket), &n);
+		}
+		if (dice / 4 % 3)
+			client_leave(x);
+		snprintf(id, sizeof id, "%s", last_id(x));
+		next = read_on(x, next);
+		clients_new_room = 1 + dice / 16 % 5;
+		x = get(s, id);
+		clients_new_room = SIZE_MAX;
+	}
+	client_room(x, SIZE_MAX);
+	sim_run();
+	next = read_on(x, next);
+	assert_int_equal(count_of(x, "response"), 1);
+	assert_true(next > 1000);
+	HEARD(get(s, last_id(x)), "204");
 	sim_close();
 }
 
@@ -577,10 +627,11 @@ static void test_full_when_the_session_ends(void **state)
 
 /* ---- what is too large ---- */
 
-#define HUNDRED "a cell of some length, a cell of some length, a cell of some length, a cell of some length, and the last"
+#define HUNDRED                                                                                                        \
+	"a cell of some length, a cell of some length, a cell of some length, a cell of some length, and the last"
 #define LONG_ROW                                                                                                       \
 	"{\"resultSetMetaData\":{\"numRows\":1,\"partitionInfo\":[{\"rowCount\":1}],\"rowType\":[" COLUMN(             \
-	    "N") "]},\"data\":[[\"" HUNDRED HUNDRED HUNDRED HUNDRED "\"]],\"code\":\"090001\",\"sqlState\":\"00000\","  \
+	    "N") "]},\"data\":[[\"" HUNDRED HUNDRED HUNDRED HUNDRED "\"]],\"code\":\"090001\",\"sqlState\":\"00000\"," \
 		 "\"statementHandle\":\"" HANDLE "\"}"
 
 static void test_answer_too_large(void **state)
@@ -738,6 +789,7 @@ int main(int argc, char **argv)
 	    cmocka_unit_test(test_modern_leaves_before_the_stream),
 	    cmocka_unit_test(test_modern_leaves_its_stream),
 	    cmocka_unit_test(test_sessionless_legacy_leaves_its_stream),
+	    cmocka_unit_test(test_local_client_leaves),
 	    cmocka_unit_test(test_leaving_while_queued),
 	    cmocka_unit_test(test_modern_leaves_its_stream_while_queued),
 	    cmocka_unit_test(test_leaving_after_an_early_answer),
@@ -746,6 +798,7 @@ int main(int argc, char **argv)
 	    cmocka_unit_test(test_resume_while_running),
 	    cmocka_unit_test(test_resume_after_the_end),
 	    cmocka_unit_test(test_resume_of_what_is_not_there),
+	    cmocka_unit_test(test_a_thousand_cuts),
 	    cmocka_unit_test(test_two_readers),
 	    cmocka_unit_test(test_full_then_room),
 	    cmocka_unit_test(test_full_modern),
