@@ -180,7 +180,6 @@ struct call {
 	struct rows_budget budget;
 	size_t offset;
 	unsigned class; /* enum statement_class of the client's SQL; 0: none */
-	bool slot;      /* holds a slot of the queue */
 	struct session_change change;
 	struct {
 		int64_t calls_left, running;
@@ -207,7 +206,7 @@ void call_run(struct call *c);
 enum verdict call_goto(struct call *c, enum step next);
 const char *step_name(enum step s);
 enum thread step_thread(enum step s);
-/* Ends the work with a protocol error, or a tool error: sets the outcome and goes on at shape's or reply's door. */
+/* Ends the work with a protocol error: sets the outcome and goes to reply. */
 enum verdict call_fail(struct call *c, enum err err, const char *format, ...) PRINTF_LIKE(3, 4);
 /* Asks the client: `params` is taken. False (nothing asked): ASKS_MAX are, or no memory. In the legacy era the question
  * goes out on the call's stream, in the modern one the call ends as input_required and comes back as another request;

@@ -61,7 +61,8 @@ enum statement_class {
 enum toolset { TOOLSET_CORE = 1 << 0, TOOLSET_CLASSIC = 1 << 1 };
 
 /* Is the person behind the client asked before a destructive statement (DELETE, UPDATE, MERGE, TRUNCATE, DROP, CREATE
- * OR REPLACE, ALTER ... DROP, REVOKE)? ask: where the client can be asked, else it runs; require: else it is refused.
+ * OR REPLACE, ALTER ... DROP, a shorter retention, REVOKE)? ask: where the client can be asked, else it runs; require:
+ * else it is refused.
  */
 enum policy_confirm { CONFIRM_ASK, CONFIRM_REQUIRE, CONFIRM_NEVER };
 

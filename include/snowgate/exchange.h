@@ -33,7 +33,8 @@ struct request {
 	struct buf body; /* attached to the arena; ceiling listen.max_body */
 };
 struct request *request_new(const struct conf *conf, size_t arena_ceiling); /* a fresh id; born now */
-/* The same request with another body and an id of its own, sharing nothing with the first but the snapshot. */
+/* A request from the same client with another body and an id of its own: what calls look at (principal, policy, Accept,
+ * the protocol's headers but Mcp-Method, Mcp-Name and Mcp-Param-*, trace context), sharing nothing but the snapshot. */
 struct request *request_copy(const struct request *rq, struct slice body);
 void request_free(struct request *rq);
 

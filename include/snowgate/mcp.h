@@ -57,6 +57,7 @@ struct mcp_fault {
 	json_t *data;
 };
 
+#define RPC_ID_MAX 1024 /* bytes of an id's raw token: it is kept and repeated */
 /* Reads one body. ERR_OK; or ERR_PARSE, ERR_INVALID_REQUEST, ERR_NOMEM with *fault filled (rpc->id is set where it was
  * readable). A batch is refused as a whole where it is empty, too long, holds something that is no object, an
  * initialize, or a modern claim, or mixes responses with other messages (2025-03-26, transports, "Sending Messages");
@@ -228,8 +229,9 @@ int request_meta_read(struct arena *a, const struct rpc *rpc, struct slice body,
 		      struct mcp_fault *f) MUST_USE;
 
 /* ---- subscriptions/listen [5.9] ---- */
-#define LISTEN_URIS_MAX 64
-#define LISTEN_URI_MAX  2048 /* bytes of each */
+#define LISTEN_URIS_MAX  64
+#define LISTEN_URI_MAX   2048  /* bytes of each */
+#define LISTEN_BYTES_MAX 16384 /* bytes of all */
 struct listen {
 	bool changes[CHANGES_N];
 	size_t uris_n;

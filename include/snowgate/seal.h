@@ -34,9 +34,10 @@ int cursor_read(struct arena *a, const struct seal_keys *keys, const struct prin
 		const json_t *cursor, uint64_t *offset, struct mcp_fault *fault) MUST_USE;
 
 /* ---- request states [5.10] ---- */
-/* What a request that was answered input_required has gathered so far: answers by key. Bound to the principal, the
- * method and the parameters (without _meta, inputResponses and requestState: key order does not matter), until
- * `expires` (wall seconds). answers NULL: none so far. False as seal_write(): ask for less, or end the request. */
+/* What a request that was answered input_required has gathered so far: an object, such as answers by key. Bound to the
+ * principal, the method and the parameters (without _meta, inputResponses and requestState: key order does not matter),
+ * until `expires` (wall seconds). answers NULL: none so far. False as seal_write(): ask for less, or end the request.
+ */
 bool state_write(struct buf *b, const struct seal_keys *keys, const struct principal *p, const struct rpc *rpc,
 		 const json_t *answers, int64_t expires);
 /* Opens params.requestState into *answers (a new reference) at `now`. ERR_OK; ERR_INVALID_PARAMS with *fault filled

@@ -43,6 +43,7 @@ struct session_link {
 };
 struct session_owner;
 struct listener;
+struct ticket;
 
 struct session {
 	uint32_t magic;
@@ -68,14 +69,15 @@ struct session {
 	struct {
 		size_t n;
 		struct watched {
-			char *uri;
-			uint64_t since; /* updates up to this number are none of its business */
+			char *uri, *canonical; /* canonical: the gateway's own, NULL until it needs it */
+			uint64_t since;        /* updates up to this number are none of its business */
 		} * v;
 	} watched;           /* URIs of resources/subscribe, at most SESSION_WATCHED_MAX */
 	uint32_t open_calls; /* and open streams */
 	bool ended;          /* deleted while calls were open: freed with the last */
 	/* the gateway's own: its standalone streams, newest first, and the generations that they were told last */
 	struct listener *listeners;
+	struct ticket *tickets; /* of its open calls */
 	uint64_t told[CHANGES_N + 1];
 	/* the table's own */
 	struct hash_node by_id, by_handle;
@@ -118,9 +120,10 @@ bool session_has_room(const struct session_table *t, const struct principal *p);
 void session_set_client(struct session *s, const char *name, const char *version);
 
 /* Subscribes to a resource; true where it was or is now. False: SESSION_WATCHED_MAX are, or the URI is longer than
- * SESSION_URI_MAX bytes. */
-#define SESSION_WATCHED_MAX 64
-#define SESSION_URI_MAX     2048
+ * SESSION_URI_MAX bytes, or all together would be than SESSION_WATCHED_BYTES. */
+#define SESSION_WATCHED_MAX   64
+#define SESSION_WATCHED_BYTES ((size_t)16 << 10)
+#define SESSION_URI_MAX       2048
 bool session_watch(struct session *s, const char *uri, uint64_t since) MUST_USE;
 void session_unwatch(struct session *s, const char *uri); /* also one that was not watched */
 bool session_watches(const struct session *s, const char *uri);

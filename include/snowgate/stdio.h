@@ -3,7 +3,8 @@
  * MCP over standard input and output: one JSON-RPC message a line each way (specification, transports, stdio). The
  * process is one client with the local principal; the transport keeps what HTTP clients carry in headers: the session
  * that initialize made, and a standalone stream for messages that answer no request. End of input ends the process
- * once what is running has been answered or cancelled. Nothing but messages is written to standard output. owner: NET.
+ * once what is running has been answered or cancelled and the client has taken what it was sent, or nothing of it for
+ * mcp.write_timeout. Nothing but messages is written to standard output. owner: NET.
  */
 #ifndef SNOWGATE_STDIO_H
 #define SNOWGATE_STDIO_H

@@ -45,6 +45,8 @@ const struct handler *method_handler(enum method_id method);
 /* Reads the built-in definitions; aborts on a broken one (a test covers that). */
 void tools_load(void);
 void tools_free(void);
+/* Another configuration is in force: what is remembered of Snowflake is forgotten. NET. */
+void tools_reloaded(void);
 
 /* The tool a principal under this policy may call, or NULL. Classic tools are callable where their statements are. */
 const struct tool *tool_find(const struct policy *policy, const char *name);
@@ -75,8 +77,8 @@ bool handle_seal(struct buf *b, const uint8_t key[SHA256_BYTES], const char *que
 /* The query id where the tag is right for one of the keys, else false. */
 bool handle_open(const struct sha256 *keys, size_t keys_n, struct slice text, const char *connection, const char *role,
 		 const struct principal *p, char query_id[64]) MUST_USE;
-/* Does `uri` name the same resource as `canonical`, which one of the two above made, however it is spelt? */
-bool resource_uri_names(struct arena *a, const char *uri, const char *canonical);
+/* The spelling of a resource's URI that the two above make; the URI itself where it is none of ours. */
+const char *resource_uri_canonical(struct arena *a, const char *uri);
 /* The handle of a statement as this caller may use it; "" where there is none yet. */
 const char *statement_handle_text(struct call *c, const struct statement *s);
 /* The keys in force, for handles and for cursors; set once at start. */

@@ -66,6 +66,7 @@ struct request *request_copy(const struct request *rq, struct slice body)
 
 	headers_copy(copy->arena, rq, copy);
 	copy->method = rq->method;
+	copy->local = rq->local;
 	copy->principal = rq->principal;
 	copy->policy = rq->policy;
 	memcpy(copy->peer, rq->peer, sizeof(copy->peer));

@@ -72,7 +72,7 @@ static bool end_of_line(struct reader *r)
 	       refuse(r, "something follows the value; a text with blanks stands in quotes");
 }
 
-static bool utf8_add(struct buf *b, uint32_t c)
+static void utf8_add(struct buf *b, uint32_t c)
 {
 	char bytes[4];
 	size_t n = c < 0x80 ? 1 : c < 0x800 ? 2 : c < 0x10000 ? 3 : 4;
@@ -80,7 +80,7 @@ static bool utf8_add(struct buf *b, uint32_t c)
 	for (size_t i = n - 1; i > 0; i--, c >>= 6)
 		bytes[i] = (char)(0x80 | (c & 0x3f));
 	bytes[0] = (char)(marks[n] | c);
-	return buf_add(b, bytes, n);
+	buf_add(b, bytes, n);
 }
 
 static bool read_unicode(struct reader *r, size_t digits, struct buf *out)
@@ -95,10 +95,11 @@ static bool read_unicode(struct reader *r, size_t digits, struct buf *out)
 	}
 	if (c == 0 || c > 0x10ffff || (c >= 0xd800 && c <= 0xdfff))
 		return refuse(r, "\\u names no character");
-	return utf8_add(out, c);
+	utf8_add(out, c);
+	return true;
 }
 
-/* After a backslash. */
+/* After a backslash. Whether the text has become too long is seen at its end. */
 static bool read_escape(struct reader *r, struct buf *out)
 {
 	static const char names[] = "btnfr\"\\", values[] = "\b\t\n\f\r\"\\";
@@ -111,7 +112,8 @@ static bool read_escape(struct reader *r, struct buf *out)
 	if (!at)
 		return refuse(r, "unknown escape; write \\\\ for a backslash, or use '...' where it means nothing");
 	r->p++;
-	return buf_addc(out, values[at - names]);
+	buf_addc(out, values[at - names]);
+	return true;
 }
 
 /* A backslash at the end of a line of a multi-line text: it and all blanks and line ends after it go. */

@@ -15,6 +15,7 @@ struct account {
 	int64_t calls;              /* tickets that point here */
 	int64_t running;            /* slots held */
 	int64_t streams;            /* open event streams */
+	int64_t asking;             /* calls that wait for its clients' answers */
 	struct call *first, **last; /* waiting calls, oldest first, linked by next */
 	int64_t waiting;
 	uint64_t confirmed; /* the last round of reload.c in which the principal was still one */

@@ -4,7 +4,8 @@
 #include <stdio.h>
 #include <string.h>
 
-#define STATE_CEILING SEAL_MAX
+#define ASKING_OF_ONE 16   /* calls of one principal that wait for an answer */
+#define ASKING_MAX    1024 /* over all principals */
 
 /* The id of question `i` of a ticket: what its response bears. */
 #define ASK_ID_SIZE 40
@@ -23,6 +24,8 @@ void ask_leave(struct ticket *t)
 		at = &(*at)->asking_next;
 	*at = t->asking_next;
 	t->asking = NULL;
+	t->account->asking--;
+	gateway.asking_n--;
 }
 
 static void ask_unanswered(struct call *c)
@@ -40,7 +43,7 @@ static void ask_over(struct ticket *t)
 	timer_stop(&c->timer);
 	ask_leave(t);
 	ask_unanswered(c);
-	c->step = STEP_resolve;
+	c->step = resolve_step(c);
 	call_run(c);
 }
 
@@ -66,10 +69,21 @@ static bool ask_send(struct ticket *t, const struct ask *ask, size_t i)
 	return sent;
 }
 
+/* A call that waits holds its body, and its client may be gone. */
+static bool ask_has_room(const struct ticket *t)
+{
+	return t->account->asking < ASKING_OF_ONE && gateway.asking_n < ASKING_MAX;
+}
+
 /* Who could be asked but not now, since there is no room for a stream, has not answered. */
 static enum verdict ask_legacy(struct call *c, struct ticket *t)
 {
-	bool asked = ticket_stream(t);
+	bool asked;
+
+	if (!ask_has_room(t))
+		return call_fail(c, ERR_CONCURRENCY,
+				 "too many calls wait for the answer of their user; answer or cancel some");
+	asked = ticket_stream(t);
 
 	t->first_ask = gateway.asked + 1;
 	gateway.asked += c->asks_n;
@@ -80,11 +94,13 @@ static enum verdict ask_legacy(struct call *c, struct ticket *t)
 	if (!asked) {
 		metric_count(METRIC_asks, "failed");
 		ask_unanswered(c);
-		return call_goto(c, STEP_resolve);
+		return call_goto(c, resolve_step(c));
 	}
 	t->asking = c;
 	t->asking_next = gateway.asking;
 	gateway.asking = t;
+	t->account->asking++;
+	gateway.asking_n++;
 	c->timer.fire = ask_timeout;
 	timer_set(gateway.wheel, &c->timer, clock_now() + c->request->conf->mcp_ask_timeout);
 	return WAIT;
@@ -118,7 +134,7 @@ static void ask_take(struct ticket *t, const char *key, const struct rpc *rpc)
 		ask_over(t);
 }
 
-void ask_answered(struct session *s, const struct rpc *rpc)
+bool ask_answered(const struct session *s, const struct rpc *rpc)
 {
 	const char *given = json_text_of(rpc->root, "id");
 
@@ -133,9 +149,10 @@ void ask_answered(struct session *s, const struct rpc *rpc)
 			if (strcmp(id, given) != 0 || call_answer(t->asking, t->asking->asks[i].key))
 				continue;
 			ask_take(t, t->asking->asks[i].key, rpc);
-			return;
+			return true;
 		}
 	}
+	return false;
 }
 
 /* ---- modern ---- */
@@ -153,7 +170,7 @@ static bool ask_state(struct call *c, struct buf *b)
 
 static enum verdict ask_modern(struct call *c)
 {
-	struct buf state = buf_with_ceiling(STATE_CEILING);
+	struct buf state = buf_with_ceiling(SEAL_MAX);
 	bool written;
 
 	written = ask_state(c, &state) && input_required_write(&c->result, c->asks, c->asks_n, buf_text(&state));

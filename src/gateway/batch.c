@@ -1,7 +1,8 @@
 /* Batches of 2025-03-26: every message is a call of its own; the last to end answers for all. */
 #include "gateway_internal.h"
 
-#define BATCH_BODY_MAX (ANSWER_BODY_MAX - RPC_BATCH_MAX * 256) /* leaves every element room for a refusal */
+#define BATCH_BODY_MAX                                                                                                 \
+	(ANSWER_BODY_MAX - RPC_BATCH_MAX * (RPC_ID_MAX + 256)) /* leaves every element room for a refusal */
 
 struct batch {
 	handle_t exchange; /* 0: its client has left */
@@ -39,7 +40,7 @@ static void batch_done(struct batch *b)
 		batch_end(b);
 }
 
-void batch_answer(struct batch *b, struct answer *a)
+void batch_answer(struct batch *b, const char *id, struct answer *a)
 {
 	static const char *const too_large = "the answers of this batch do not fit together; send its messages alone";
 
@@ -48,8 +49,7 @@ void batch_answer(struct batch *b, struct answer *a)
 		if (b->body.n + a->body.n < BATCH_BODY_MAX)
 			buf_add(&b->body, a->body.data, a->body.n);
 		else
-			rpc_write_error(&b->body, (struct slice){0}, err_info(ERR_OVERLOADED)->rpc_legacy, too_large,
-					NULL);
+			rpc_write_error(&b->body, slice_of(id), err_info(ERR_OVERLOADED)->rpc_legacy, too_large, NULL);
 	}
 	answer_free(a);
 	batch_done(b);
@@ -81,6 +81,7 @@ static struct batch *batch_new(struct call *c, struct ticket *t)
 		snprintf(b->session_id, sizeof b->session_id, "%s", c->session_id);
 	gateway.batches = b;
 	ticket_leave_exchange(t);
+	c->http.status = 200;
 	return b;
 }
 

@@ -25,9 +25,11 @@ static enum bound bound_to(struct call *c, struct session *s)
 	s->counters.requests++;
 	snprintf(c->session_id, sizeof c->session_id, "%s", s->id);
 	snprintf(c->durable.handle, sizeof c->durable.handle, "%s", s->handle);
-	c->can = s->can;
-	if (c->era.era == ERA_LEGACY) /* in the modern one each request has its own */
+	if (c->by_header) { /* what its client said, which one that has only the handle need not be */
+		ticket_of(c)->by_header = true;
+		c->can = s->can;
 		c->meta.log_level = s->log_level;
+	}
 	if (c->era.era == ERA_LEGACY)
 		c->revision = revision_is_modern(s->revision) ? REVISION_LATEST_LEGACY : s->revision;
 	c->context_version = s->version;
@@ -220,14 +222,8 @@ static void bind_listening(struct call *c)
 
 static enum verdict bind_to_work(struct call *c)
 {
-	const struct handler *h = method_handler(c->method);
-
-	if (c->era.era == ERA_MODERN && ask_resume(c) != ERR_OK)
-		return call_goto(c, STEP_reply);
 	bind_listening(c);
-	if (c->request->body.n > CALL_LARGE && !(h && h->plan_on_net))
-		return call_goto(c, STEP_resolve_large);
-	return call_goto(c, STEP_resolve);
+	return call_goto(c, resolve_step(c));
 }
 
 static enum verdict bind_tool_call(struct call *c)
@@ -359,7 +355,8 @@ static enum verdict bind_legacy_session(struct call *c)
 		return bind_batch(c);
 	if (c->rpc.kind == RPC_REQUEST || c->rpc.kind == RPC_NOTIFICATION)
 		return bind_method(c);
-	ask_answered(ticket_of(c)->session, &c->rpc);
+	if (!ask_answered(ticket_of(c)->session, &c->rpc))
+		(void)admit_rate(c); /* an answer to nothing is load */
 	return call_goto(c, STEP_reply);
 }
 

@@ -21,32 +21,58 @@ static bool wants_change(const struct listener *l, int change)
 	return l->kind == LISTENER_GET || l->wanted->listen.changes[change];
 }
 
-/* The i-th URI that a listener asked for, NULL behind the last; *since: the updates before it was. */
-static const char *wanted_uri(const struct listener *l, size_t i, uint64_t *since)
+/* The same resource has many spellings: each URI is put into the one form once. */
+static const char *watched_canonical(struct watched *w)
 {
-	*since = 0;
-	if (l->kind == LISTENER_LISTEN)
-		return i < l->wanted->listen.uris_n ? l->wanted->listen.uris[i] : NULL;
-	if (i >= l->session->watched.n)
-		return NULL;
-	*since = l->session->watched.v[i].since;
-	return l->session->watched.v[i].uri;
+	struct arena *a;
+
+	if (w->canonical)
+		return w->canonical;
+	a = arena_new(1 << 20);
+	w->canonical = xstrdup(resource_uri_canonical(a, w->uri));
+	arena_free(a);
+	return w->canonical;
 }
 
 /* The subscriber's own spelling of the resource of this update, or NULL. */
-static const char *wants_update(const struct listener *l, const char *uri, uint64_t number)
+static const char *wanted_uri(const struct listener *l, const char *uri, uint64_t number)
 {
-	struct arena *a = NULL;
-	const char *wanted, *found = NULL;
-	uint64_t since;
-
-	for (size_t i = 0; !found && (wanted = wanted_uri(l, i, &since)); i++) {
-		a = a ? a : arena_new(1 << 20);
-		if (number > since && (strcmp(wanted, uri) == 0 || resource_uri_names(a, wanted, uri)))
-			found = wanted;
+	if (l->kind == LISTENER_LISTEN) {
+		for (size_t i = 0; i < l->wanted->listen.uris_n; i++)
+			if (strcmp(l->wanted->canonical[i], uri) == 0)
+				return l->wanted->listen.uris[i];
+		return NULL;
 	}
+	for (size_t i = 0; i < l->session->watched.n; i++) {
+		struct watched *w = &l->session->watched.v[i];
+
+		if (number > w->since && strcmp(watched_canonical(w), uri) == 0)
+			return w->uri;
+	}
+	return NULL;
+}
+
+/* May this principal see it, as its policy is now? */
+static bool may_see(const struct listener *l, const char *uri, const char *connection)
+{
+	const struct policy *p = conf_policy(gateway.conf, &l->account->principal);
+	struct arena *a = arena_new(1 << 20);
+	const char *why;
+	bool may =
+	    p && p->connection && strcmp(p->connection->name, connection) == 0 && resource_uri_valid(a, p, uri, &why);
+
 	arena_free(a);
-	return found;
+	return may;
+}
+
+/* What this listener is to be told of update `number`: a URI, or NULL for nothing. */
+static const char *wants_update(const struct listener *l, uint64_t number)
+{
+	const char *uri = gateway.listeners.updated[number % ARRAY_LEN(gateway.listeners.updated)].uri;
+	const char *connection = gateway.listeners.updated[number % ARRAY_LEN(gateway.listeners.updated)].connection;
+	const char *wanted = uri ? wanted_uri(l, uri, number) : NULL;
+
+	return wanted && may_see(l, uri, connection) ? wanted : NULL;
 }
 
 /* The id of a standalone stream's event says what its reader has been told, so that he can be told the rest. */
@@ -82,6 +108,7 @@ static enum stream_sent tell_change(struct listener *l, uint64_t *v, int change)
 	memcpy(next, v, sizeof next);
 	next[change] = gateway.listeners.now[change];
 	list_changed_write(&b, (enum change)change, l->wanted ? l->wanted->id : (struct slice){0});
+	assert(!buf_failed(&b)); /* ids are at most RPC_ID_MAX */
 	sent = send_state(l, next, buf_slice(&b), 0);
 	buf_free(&b);
 	if (sent == STREAM_SENT)
@@ -98,6 +125,7 @@ static enum stream_sent tell_update(struct listener *l, uint64_t *v, uint64_t nu
 	memcpy(next, v, sizeof next);
 	next[CHANGES_N] = number;
 	resource_updated_write(&b, uri, l->wanted ? l->wanted->id : (struct slice){0});
+	assert(!buf_failed(&b)); /* and URIs 2 KiB */
 	sent = send_state(l, next, buf_slice(&b), 0);
 	buf_free(&b);
 	return sent;
@@ -106,15 +134,14 @@ static enum stream_sent tell_update(struct listener *l, uint64_t *v, uint64_t nu
 /* The updates that are still known; who is further behind has missed some, and asks again when he comes to it. */
 static enum stream_sent tell_updates(struct listener *l, uint64_t *v)
 {
-	const uint64_t last = gateway.listeners.now[CHANGES_N], kept = ARRAY_LEN(gateway.listeners.updated.uri);
+	const uint64_t last = gateway.listeners.now[CHANGES_N], kept = ARRAY_LEN(gateway.listeners.updated);
 
 	if (last - v[CHANGES_N] > kept)
 		v[CHANGES_N] = last - kept;
 	while (v[CHANGES_N] < last) {
-		const char *uri = gateway.listeners.updated.uri[(v[CHANGES_N] + 1) % kept];
+		const char *uri = wants_update(l, v[CHANGES_N] + 1);
 		enum stream_sent sent = STREAM_SENT;
 
-		uri = uri ? wants_update(l, uri, v[CHANGES_N] + 1) : NULL;
 		if (uri)
 			sent = tell_update(l, v, v[CHANGES_N] + 1, uri);
 		if (sent != STREAM_SENT)
@@ -153,6 +180,10 @@ static void walk_on(struct timer *t)
 		if (l->kind != LISTENER_CALL)
 			listener_pump(l);
 	}
+	if (!all->walk && all->walk_again) {
+		all->walk_again = false;
+		all->walk = all->oldest;
+	}
 	if (all->walk)
 		timer_set(gateway.wheel, t, clock_now());
 }
@@ -161,6 +192,10 @@ void changes_walk(void)
 {
 	struct listeners *all = &gateway.listeners;
 
+	if (all->walk) { /* to its end first: who stands late in the list is told, too */
+		all->walk_again = true;
+		return;
+	}
 	all->walk = all->oldest;
 	all->walking.fire = walk_on;
 	timer_set(gateway.wheel, &all->walking, clock_now());
@@ -174,24 +209,26 @@ void notify_changed(enum change change)
 }
 
 /* Only the last update of a resource is worth telling. */
-static void updated_forget(const char *uri)
-{
-	char **v = gateway.listeners.updated.uri;
-
-	for (size_t i = 0; i < ARRAY_LEN(gateway.listeners.updated.uri); i++)
-		if (v[i] && strcmp(v[i], uri) == 0)
-			free(TAKE(v[i]));
-}
-
-void notify_updated(const char *uri)
+static void updated_forget(const char *connection, const char *uri)
 {
 	struct listeners *all = &gateway.listeners;
-	char **at;
+
+	for (size_t i = 0; i < ARRAY_LEN(all->updated); i++)
+		if (all->updated[i].uri && strcmp(all->updated[i].uri, uri) == 0 &&
+		    strcmp(all->updated[i].connection, connection) == 0)
+			free(TAKE(all->updated[i].uri));
+}
+
+void notify_updated(const struct connection *connection, const char *uri)
+{
+	struct listeners *all = &gateway.listeners;
+	size_t at = ++all->now[CHANGES_N] % ARRAY_LEN(all->updated);
 
 	OWNED_BY(THREAD_NET);
-	updated_forget(uri);
-	at = &all->updated.uri[++all->now[CHANGES_N] % ARRAY_LEN(all->updated.uri)];
-	free(*at);
-	*at = xstrdup(uri);
+	updated_forget(connection->name, uri);
+	free(all->updated[at].uri);
+	free(all->updated[at].connection);
+	all->updated[at].uri = xstrdup(uri);
+	all->updated[at].connection = xstrdup(connection->name);
 	changes_walk();
 }

@@ -427,10 +427,9 @@ bool connect_page(struct buf *b, const struct conf *conf, const char *url)
 	buf_adds(b, v.key ? page_key : page_open);
 	for (size_t i = 0; i < ARRAY_LEN(clients); i++)
 		page_client(b, &clients[i], &v);
-	buf_adds(
-	    b,
-	    "<p class=\"soft\">The same with a key of its own: <code>snowgate connect CLIENT</code>, on the machine of "
-	    "the gateway.</p>\n</html>\n");
+	buf_adds(b, "<p class=\"soft\">On the machine of the gateway <code>snowgate connect CLIENT</code> prints the "
+		    "same, with a "
+		    "key where one is needed.</p>\n</html>\n");
 	buf_free(&clean);
 	return !buf_failed(b);
 }

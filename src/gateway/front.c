@@ -80,8 +80,9 @@ static void reject(handle_t exchange, struct request *rq, enum err err, const ch
 	struct answer a;
 
 	refuse(&a, rq, err, message);
-	if (err == ERR_METHOD)
-		answer_header(&a, "Allow", "POST, DELETE, OPTIONS");
+	if (err == ERR_METHOD) /* what there is in the era that the request speaks of */
+		answer_header(&a, "Allow", "%s",
+			      era_of_headers(&rq->mcp) == ERA_MODERN ? "POST, OPTIONS" : "GET, POST, DELETE, OPTIONS");
 	if (err_info(err)->retryable)
 		answer_retry_after(&a, USEC_PER_S);
 	request_free(rq);
@@ -134,7 +135,7 @@ void call_begin(handle_t exchange, struct request *rq, struct batch *batch)
 	answer_retry_after(&a, USEC_PER_S);
 	call_free(c);
 	if (batch)
-		batch_answer(batch, &a);
+		batch_answer(batch, NULL, &a);
 	else
 		answer_send(exchange, &a);
 }

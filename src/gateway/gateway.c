@@ -5,12 +5,13 @@
 #include <stdio.h>
 #include <string.h>
 
-#define TICKETS_MAX  100000u
-#define ACCOUNTS_MAX 100000u
-#define SWEEP_EVERY  (5 * USEC_PER_S)
-#define EXPIRE_SLICE 10000 /* streams forgotten in one turn */
-#define DRAIN_LOOK   (20 * USEC_PER_MS)
-#define DRAIN_LAST   (2 * USEC_PER_S) /* for the last answers to leave */
+#define TICKETS_MAX             100000u
+#define ACCOUNTS_MAX            100000u
+#define SWEEP_EVERY             (5 * USEC_PER_S)
+#define UPDATES_PER_SECOND_BITS 20    /* no process counts faster, so the next one begins above this one's end */
+#define EXPIRE_SLICE            10000 /* streams forgotten in one turn */
+#define DRAIN_LOOK              (20 * USEC_PER_MS)
+#define DRAIN_LAST              (2 * USEC_PER_S) /* for the last answers to leave */
 
 struct gateway gateway;
 
@@ -92,6 +93,8 @@ static void conf_deliver(struct mail *m)
 	gateway.transport->configure(gateway.transport, o->conf);
 	gateway.queue.max_running = o->conf->snowflake_max_in_flight;
 	slots_pass_on();
+	tools_reloaded();
+	listeners_configure();
 	reload_lists(r->conf, o->conf);
 	reload_listeners();
 	free(o);
@@ -286,6 +289,7 @@ static void state_new(const struct conf *conf, struct keyring *keys)
 	gateway.sessions = session_table_new(gateway.session_keys, limits_of_sessions(conf), gateway.streams);
 	for (int i = 0; i < CHANGES_N; i++) /* a client of the process before this one is behind */
 		gateway.listeners.now[i] = (uint64_t)clock_wall();
+	gateway.listeners.now[CHANGES_N] = (uint64_t)clock_wall() << UPDATES_PER_SECOND_BITS;
 	gateway.accounts = account_table_new(ACCOUNTS_MAX);
 	gateway.tickets = handle_table_new(TICKETS_MAX);
 	gateway.wheel = wheel_new();
@@ -301,8 +305,10 @@ static void state_free(void)
 	account_table_free(gateway.accounts);
 	session_table_free(gateway.sessions);
 	stream_pool_free(gateway.streams);
-	for (size_t i = 0; i < ARRAY_LEN(gateway.listeners.updated.uri); i++)
-		free(gateway.listeners.updated.uri[i]);
+	for (size_t i = 0; i < ARRAY_LEN(gateway.listeners.updated); i++) {
+		free(gateway.listeners.updated[i].uri);
+		free(gateway.listeners.updated[i].connection);
+	}
 	crypt_wipe(&gateway.sealing, sizeof gateway.sealing);
 	session_keys_free(gateway.session_keys);
 	keyring_free(gateway.keys);

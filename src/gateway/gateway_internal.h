@@ -40,9 +40,11 @@ struct ticket {
 	bool slot, cancelled, modern;
 	bool lone;                  /* nobody can come back for its answer: standard input and output */
 	bool watching;              /* executes nothing: waits for a statement that exists */
+	bool by_header;             /* its session was named by the header: door 1 */
 	struct ticket *by_exchange; /* next in its bucket */
-	struct {                    /* what the client wants to be told; notice.c */
-		bool may_stream;    /* the client takes a stream, and the call is one that may become one */
+	struct ticket *session_next, *session_prev;
+	struct {                 /* what the client wants to be told; notice.c */
+		bool may_stream; /* the client takes a stream, and the call is one that may become one */
 		enum revision revision;
 		const struct limits *limits; /* of its policy; the call's snapshot keeps it */
 		char *token;                 /* raw progress token; NULL for none */
@@ -77,18 +79,21 @@ struct subscription {
 	uint64_t told[CHANGES_N + 1];
 	struct slice id; /* raw JSON */
 	struct listen listen;
+	const char *canonical[LISTEN_URIS_MAX]; /* of its URIs */
 };
 
 struct listeners {
 	struct listener *by_exchange[1024];
 	struct listener *oldest, *newest;
 	struct listener *walk; /* the next one to be told of a change; NULL: nobody is behind */
+	bool walk_again;       /* something has changed since the walk began */
 	struct timer walking, ageing;
 	size_t n;
 	uint64_t now[CHANGES_N + 1]; /* generation of each kind; the last is the number of resource updates */
 	struct {
-		char *uri[1024]; /* the last updates; update n is at n % 1024 */
-	} updated;
+		char *uri; /* NULL: there was a later one of the same */
+		char *connection;
+	} updated[1024]; /* the last updates; update n is at n % 1024 */
 };
 
 struct gateway {
@@ -111,9 +116,10 @@ struct gateway {
 	struct retired *retired; /* old snapshots still in use */
 	struct stream_pool *streams;
 	struct listeners listeners;
-	struct ticket *asking;    /* tickets whose call waits for its client */
+	struct ticket *asking; /* tickets whose call waits for its client */
+	size_t asking_n;
 	uint64_t asked;           /* questions sent so far: no two have the same id */
-	struct seal_keys sealing; /* request states */
+	struct seal_keys sealing; /* request states; read-only after start */
 	struct batch *batches;
 };
 extern struct gateway gateway;
@@ -149,6 +155,7 @@ void listener_gone(struct listener *l); /* its client has left */
 /* Sends what it is behind with, as far as the client takes it. *l may be gone afterwards. */
 void listener_pump(struct listener *l);
 void listeners_end_session(struct session *s); /* its standalone streams */
+void listeners_configure(void);                /* a new snapshot is in force */
 void listeners_drain(void);                    /* GETs and subscriptions end; streams of calls stay */
 enum stream_sent listener_send(const struct listener *l, const struct sse_event *e);
 /* After a send: false where the listener is no more, since its client has left. */
@@ -157,7 +164,7 @@ bool listener_stays(struct listener *l, enum stream_sent sent);
 /* ---- change.c: what a GET and a subscription hear of ---- */
 /* Tells everybody whom it concerns that a list has changed, that a resource was updated. */
 void notify_changed(enum change change);
-void notify_updated(const char *uri);
+void notify_updated(const struct connection *connection, const char *uri);
 /* Tells a listener what it is behind with. It may be gone afterwards. */
 void listener_tell(struct listener *l);
 void changes_walk(void); /* tells all of them, a slice in each turn of the loop */
@@ -206,15 +213,19 @@ void reload_lists(const struct conf *from, const struct conf *to);
 void reload_listeners(void);
 
 /* ---- ask.c ---- */
-/* A client's response to a question of ours. */
-void ask_answered(struct session *s, const struct rpc *rpc);
+/* A client's response; false where it answers no open question. */
+bool ask_answered(const struct session *s, const struct rpc *rpc);
 void ask_leave(struct ticket *t); /* its call no longer waits for answers */
-/* What a modern request brings back from an input_required. ERR_OK, or c->fault is set. */
+/* What a modern request brings back from an input_required. ERR_OK, or c->fault is set. NET or WORKER. */
 int ask_resume(struct call *c) MUST_USE;
+
+/* ---- resolve.c ---- */
+/* Where the call's plan is made: on a WORKER where its body is large and nothing of NET is needed. */
+enum step resolve_step(const struct call *c);
 
 /* ---- batch.c ---- */
 enum verdict bind_batch(struct call *c);
-void batch_answer(struct batch *b, struct answer *a); /* of one element */
+void batch_answer(struct batch *b, const char *id, struct answer *a); /* of the element with this raw id, or NULL */
 void batch_gone(handle_t exchange);
 
 /* ---- front.c: transport_ops ---- */

@@ -1,6 +1,7 @@
 /* Streams that answer no call: a session's GET, resumed or new, and subscriptions/listen. */
 #include "gateway_internal.h"
 
+#include <ctype.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -83,7 +84,8 @@ static bool state_read_id(const char *text, uint64_t v[CHANGES_N + 1])
 		char *end;
 
 		text += i ? 0 : 1;
-		if (*text != '.' || text[1] < '0' || text[1] > '9')
+		if (*text != '.' || !isdigit((unsigned char)text[1]) ||
+		    (text[1] == '0' && isdigit((unsigned char)text[2])))
 			return false;
 		v[i] = strtoull(text + 1, &end, 10);
 		if (end - text > 20 || v[i] > gateway.listeners.now[i])
@@ -142,6 +144,8 @@ enum verdict bind_get(struct call *c)
 	struct ticket *t = ticket_of(c);
 	const char *last = c->request->mcp.last_event_id;
 
+	if (gateway.phase != PHASE_SERVING) /* since it was asked of the store */
+		return call_fail(c, ERR_DRAINING, DRAINING_TEXT);
 	if (!request_accepts(c->request, TYPE_STREAM))
 		return call_fail(c, ERR_NOT_ACCEPTABLE, "a GET is answered with text/event-stream; accept it");
 	return last ? get_resumed(c, t, last) : get_standalone(c, t);
@@ -149,15 +153,24 @@ enum verdict bind_get(struct call *c)
 
 /* ---- subscriptions/listen ---- */
 
+static const char *text_put(char **at, const char *text)
+{
+	size_t n = strlen(text) + 1;
+	char *put = memcpy(*at, text, n);
+
+	*at += n;
+	return put;
+}
+
 /* One allocation: the subscription, its texts behind it. */
-static struct subscription *subscription_new(const struct listen *l, struct slice id)
+static struct subscription *subscription_new(const struct listen *l, const char *const *canonical, struct slice id)
 {
 	size_t size = sizeof(struct subscription) + id.n;
 	struct subscription *s;
 	char *at;
 
 	for (size_t i = 0; i < l->uris_n; i++)
-		size += strlen(l->uris[i]) + 1;
+		size += strlen(l->uris[i]) + strlen(canonical[i]) + 2;
 	s = xalloc(size);
 	s->listen = *l;
 	memcpy(s->told, gateway.listeners.now, sizeof s->told);
@@ -166,23 +179,24 @@ static struct subscription *subscription_new(const struct listen *l, struct slic
 	s->id = (struct slice){at, id.n};
 	at += id.n;
 	for (size_t i = 0; i < l->uris_n; i++) {
-		size_t n = strlen(l->uris[i]) + 1;
-
-		s->listen.uris[i] = memcpy(at, l->uris[i], n);
-		at += n;
+		s->listen.uris[i] = text_put(&at, l->uris[i]);
+		s->canonical[i] = text_put(&at, canonical[i]);
 	}
 	return s;
 }
 
 /* What this principal may not read it cannot be told of. */
-static void drop_foreign(struct call *c, struct listen *l)
+static void drop_foreign(struct call *c, struct listen *l, const char **canonical)
 {
 	const char *why;
 	size_t n = 0;
 
-	for (size_t i = 0; i < l->uris_n; i++)
-		if (resource_uri_valid(c->arena, c->request->policy, l->uris[i], &why))
-			l->uris[n++] = l->uris[i];
+	for (size_t i = 0; i < l->uris_n; i++) {
+		if (!resource_uri_valid(c->arena, c->request->policy, l->uris[i], &why))
+			continue;
+		canonical[n] = resource_uri_canonical(c->arena, l->uris[i]);
+		l->uris[n++] = l->uris[i];
+	}
 	l->uris_n = n;
 }
 
@@ -191,6 +205,7 @@ enum verdict bind_listen(struct call *c)
 	struct ticket *t = ticket_of(c);
 	struct buf b = buf_with_ceiling(1 << 20);
 	struct listener *l;
+	const char *canonical[LISTEN_URIS_MAX];
 	struct listen want;
 
 	if (listen_read(c->arena, &c->rpc, &want, &c->fault) != ERR_OK)
@@ -201,10 +216,10 @@ enum verdict bind_listen(struct call *c)
 				 "accept it");
 	if (!listener_room(t->account, c->request->policy->limits))
 		return refuse_room(c);
-	drop_foreign(c, &want);
+	drop_foreign(c, &want, canonical);
 	l = listen_open(c, t, LISTENER_LISTEN);
 	if (l) {
-		l->wanted = subscription_new(&want, c->rpc.id);
+		l->wanted = subscription_new(&want, canonical, c->rpc.id);
 		acknowledged_write(&b, &want, c->rpc.id);
 		if (gateway.transport->stream_send(gateway.transport, l->exchange,
 						   &(struct sse_event){.data = buf_slice(&b)}) == STREAM_FULL)
@@ -225,13 +240,15 @@ enum verdict bind_subscribe(struct call *c, bool on)
 		return call_fail(c, ERR_INVALID_PARAMS, "uri: must be there and be a string");
 	if (!s)
 		return call_fail(c, ERR_NO_SESSION, "subscriptions belong to a session; send its Mcp-Session-Id");
-	if (!resource_uri_valid(c->arena, c->request->policy, uri, &why))
+	if (on && !resource_uri_valid(c->arena, c->request->policy, uri, &why))
 		return call_fail(c, ERR_INVALID_PARAMS, "uri: %s", why);
 	if (!on)
 		session_unwatch(s, uri);
 	else if (!session_watch(s, uri, gateway.listeners.now[CHANGES_N]))
-		return call_fail(c, ERR_INVALID_PARAMS, "a session watches at most %d resources; unsubscribe from one",
-				 SESSION_WATCHED_MAX);
+		return call_fail(
+		    c, ERR_INVALID_PARAMS,
+		    "a session watches at most %d resources, %zu bytes of URIs in all; unsubscribe from one",
+		    SESSION_WATCHED_MAX, SESSION_WATCHED_BYTES);
 	durable_session(c, s);
 	if (!empty_result_write(&c->result, c->revision))
 		return call_fail(c, ERR_INTERNAL, "the answer does not fit");

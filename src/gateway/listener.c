@@ -68,8 +68,14 @@ static void ageing_set(void)
 	const struct listener *l = gateway.listeners.oldest;
 
 	gateway.listeners.ageing.fire = lifetime_over;
+	timer_stop(&gateway.listeners.ageing);
 	if (l && gateway.conf->mcp_stream_lifetime > 0)
 		timer_set(gateway.wheel, &gateway.listeners.ageing, l->opened + gateway.conf->mcp_stream_lifetime);
+}
+
+void listeners_configure(void)
+{
+	ageing_set();
 }
 
 struct listener *listener_open(enum listener_kind kind, handle_t exchange, struct account *a, struct session *s,

@@ -1,6 +1,13 @@
 /* Arguments become a plan of statements, and the plan's outcome an answer; the tools do both. */
 #include "gateway_internal.h"
 
+enum step resolve_step(const struct call *c)
+{
+	const struct handler *h = method_handler(c->method);
+
+	return c->request->body.n > CALL_LARGE && !(h && h->plan_on_net) ? STEP_resolve_large : STEP_resolve;
+}
+
 static enum verdict resolve_planned(struct call *c)
 {
 	int rc;
@@ -50,6 +57,8 @@ static enum verdict resolve_tool(struct call *c)
 
 enum verdict step_resolve(struct call *c)
 {
+	if (c->era.era == ERA_MODERN && ask_resume(c) != ERR_OK)
+		return call_goto(c, STEP_reply);
 	if (c->method == MCP_TOOLS_CALL)
 		return resolve_tool(c);
 	c->handler = method_handler(c->method);

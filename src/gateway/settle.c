@@ -3,6 +3,8 @@
 
 #include "limit.h"
 
+#include <string.h>
+
 #define REPLANS_MAX 3
 
 /* ---- the session's change ---- */
@@ -50,7 +52,7 @@ static enum verdict change_again(struct call *c, const struct session *s)
 	c->context_version = s->version;
 	if (!context_copy(c->arena, &s->context, &c->context))
 		return call_fail(c, ERR_NOMEM, "the session's context is too large");
-	return call_goto(c, STEP_resolve);
+	return call_goto(c, resolve_step(c));
 }
 
 static bool change_lost(const struct call *c, const struct session *s)
@@ -113,20 +115,22 @@ static void settle_allowance(struct call *c, const struct ticket *t)
 
 /* ---- who watches what has changed ---- */
 
+#define TARGET_WITHIN 16384 /* bytes of a statement in which its target is looked for */
+
 static void updated_table(const struct call *c, const struct statement *s)
 {
 	const struct context *x = &s->context;
 	struct buf uri = buf_with_ceiling(4096);
 	struct sql_name name;
 
-	if (!sql_target(c->arena, slice_of(s->sql), &name))
+	if (!sql_target(c->arena, (struct slice){s->sql, strnlen(s->sql, TARGET_WITHIN)}, &name))
 		return;
 	if (name.n == 1)
 		name = (struct sql_name){3, {x->database, x->schema, name.part[0]}};
 	else if (name.n == 2)
 		name = (struct sql_name){3, {x->database, name.part[0], name.part[1]}};
 	if (name.part[0] && name.part[1] && resource_uri_of(&uri, &name))
-		notify_updated(buf_text(&uri));
+		notify_updated(c->request->policy->connection, buf_text(&uri));
 	buf_free(&uri);
 }
 
@@ -137,7 +141,7 @@ static void updated_result(struct call *c, const struct statement *s)
 	const char *handle = statement_handle_text(c, s);
 
 	if (*handle && resource_uri_of_result(&uri, handle))
-		notify_updated(buf_text(&uri));
+		notify_updated(c->request->policy->connection, buf_text(&uri));
 	buf_free(&uri);
 }
 

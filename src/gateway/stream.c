@@ -28,7 +28,7 @@ void stream_prime(struct listener *l, uint64_t number)
 /* The stream is there before its reader, so that whatever the transport says of him finds it. */
 static bool stream_begin(struct ticket *t)
 {
-	struct stream_set *set = t->session && !t->modern && !t->lone ? &t->session->streams : NULL;
+	struct stream_set *set = t->by_header && !t->lone ? &t->session->streams : NULL;
 	struct listener *l;
 	struct answer head;
 

@@ -3,7 +3,6 @@
 
 #include <string.h>
 
-/* More calls at once than the connections could bring is a defect, not a load. */
 static struct ticket **bucket(handle_t exchange)
 {
 	return &gateway.by_exchange[(exchange ^ exchange >> 32) % ARRAY_LEN(gateway.by_exchange)];
@@ -60,7 +59,7 @@ void ticket_answer(struct ticket *t, struct answer *a)
 
 	OWNED_BY(THREAD_NET);
 	if (t->batch) {
-		batch_answer(TAKE(t->batch), a);
+		batch_answer(TAKE(t->batch), t->request_id, a);
 	} else if (t->stream) {
 		ticket_finish(t, a);
 	} else if (exchange) {
@@ -71,14 +70,23 @@ void ticket_answer(struct ticket *t, struct answer *a)
 	}
 }
 
+static void ticket_leave_session(struct ticket *t)
+{
+	if (!t->session)
+		return;
+	*(t->session_prev ? &t->session_prev->session_next : &t->session->tickets) = t->session_next;
+	if (t->session_next)
+		t->session_next->session_prev = t->session_prev;
+	session_call_closed(gateway.sessions, t->session);
+}
+
 void ticket_close(struct ticket *t)
 {
 	OWNED_BY(THREAD_NET);
 	assert(!t->slot && !t->waiting && !t->asking && !t->stream && !t->batch);
 	ticket_leave_exchange(t);
 	tell_end(t);
-	if (t->session)
-		session_call_closed(gateway.sessions, t->session);
+	ticket_leave_session(t);
 	if (t->account)
 		t->account->calls--;
 	handle_drop(gateway.tickets, t->self);
@@ -115,6 +123,10 @@ void ticket_bind_session(struct ticket *t, struct session *s)
 {
 	assert(!t->session);
 	t->session = s;
+	t->session_next = s->tickets;
+	if (t->session_next)
+		t->session_next->session_prev = t;
+	s->tickets = t;
 	session_call_opened(s);
 }
 
@@ -159,49 +171,41 @@ static void ticket_dismiss(struct ticket *t)
 	ticket_answer(t, &none);
 }
 
-/* Legacy: a dropped connection is no cancel; the call goes on and its answer finds nobody. */
+/* Legacy: a dropped connection is no cancel; the call goes on and its answer finds nobody. Nor is it one while the
+ * gateway stops, but for a client that can be on no other connection. */
 void ticket_left(struct ticket *t)
 {
+	if (gateway.phase != PHASE_SERVING && !t->lone)
+		return;
 	if (t->modern || t->watching || t->lone)
 		ticket_cancel(t, "disconnect");
 }
 
-/* Cancelling may end a ticket, so the list is made first. */
-struct found {
-	const struct session *session;
-	struct slice request_id;
-	handle_t asking;
-	handle_t *v;
-	size_t n;
-};
-
-static void ticket_match(handle_t h, void *object, void *ctx)
+/* Cancelling may end tickets, so the list is made first. */
+static size_t tickets_found(const struct session *s, struct slice request_id, handle_t asking, handle_t *v)
 {
-	struct ticket *t = object;
-	struct found *f = ctx;
+	size_t n = 0;
 
-	if (t->session != f->session || h == f->asking)
-		return;
-	if (f->request_id.data && !(t->request_id && slice_is(f->request_id, t->request_id)))
-		return;
-	f->v[f->n++] = h;
+	for (const struct ticket *t = s->tickets; t; t = t->session_next)
+		if (t->self != asking && (!request_id.data || (t->request_id && slice_is(request_id, t->request_id))))
+			v[n++] = t->self;
+	return n;
 }
 
 void tickets_cancel(const struct session *s, struct slice request_id, handle_t asking, const char *cause)
 {
-	size_t most = handle_count(gateway.tickets);
-	struct found f = {s, request_id, asking, xalloc((most + 1) * sizeof(handle_t)), 0};
+	handle_t *v = xalloc((s->open_calls + 1) * sizeof *v);
+	size_t n = tickets_found(s, request_id, asking, v);
 
-	handle_each(gateway.tickets, ticket_match, &f);
-	for (size_t i = 0; i < f.n; i++) {
-		struct ticket *t = handle_get(gateway.tickets, f.v[i]);
+	for (size_t i = 0; i < n; i++) {
+		struct ticket *t = handle_get(gateway.tickets, v[i]);
 
 		if (t)
 			ticket_cancel(t, cause);
-		if (handle_get(gateway.tickets, f.v[i])) /* its statement takes a while to end; nobody waits for it */
+		if (handle_get(gateway.tickets, v[i])) /* its statement takes a while to end; nobody waits for it */
 			ticket_dismiss(t);
 	}
-	free(f.v);
+	free(v);
 }
 
 static void ticket_count_unanswered(handle_t h, void *object, void *ctx)

@@ -22,9 +22,9 @@
 #include <microhttpd.h>
 
 #include "snowgate/http.h"
+#include "snowgate/outbox.h"
 #include "access.h"
 #include "hygiene.h"
-#include "outbox.h"
 #include "ring.h"
 
 #define DRAIN_BYTES       ((size_t)8 << 20) /* of a refused request, read and thrown away */

@@ -26,6 +26,15 @@ static bool is_listed(const struct listen *l, const char *uri)
 	return false;
 }
 
+static size_t bytes_of(const struct listen *l)
+{
+	size_t n = 0;
+
+	for (size_t i = 0; i < l->uris_n; i++)
+		n += strlen(l->uris[i]);
+	return n;
+}
+
 static int read_uri(struct arena *a, const json_t *value, struct listen *l, struct mcp_fault *f)
 {
 	static const char where[] = "params.notifications.resourceSubscriptions";
@@ -36,11 +45,11 @@ static int read_uri(struct arena *a, const json_t *value, struct listen *l, stru
 		return fault_set(a, f, ERR_INVALID_PARAMS, "%s must hold URIs of 1 to %d bytes", where, LISTEN_URI_MAX);
 	if (is_listed(l, uri))
 		return ERR_OK;
-	if (l->uris_n == LISTEN_URIS_MAX)
+	if (l->uris_n == LISTEN_URIS_MAX || bytes_of(l) + n > LISTEN_BYTES_MAX)
 		return fault_set(a, f, ERR_INVALID_PARAMS,
-				 "%s must hold at most %d URIs; listen to the others in "
-				 "another request",
-				 where, LISTEN_URIS_MAX);
+				 "%s must hold at most %d URIs, %d bytes in all; listen to the others in another "
+				 "request",
+				 where, LISTEN_URIS_MAX, LISTEN_BYTES_MAX);
 	l->uris[l->uris_n++] = uri;
 	return ERR_OK;
 }

@@ -46,6 +46,10 @@ static int read_id(struct arena *a, struct slice body, struct rpc *rpc, struct m
 	rpc->id = json_raw_member(body, "id");
 	if (!rpc->id.data)
 		return fault_set(a, fault, ERR_INVALID_REQUEST, "spell the member name id without escapes");
+	if (rpc->id.n > RPC_ID_MAX) {
+		rpc->id = (struct slice){0};
+		return fault_set(a, fault, ERR_INVALID_REQUEST, "id: at most %d bytes", RPC_ID_MAX);
+	}
 	return ERR_OK;
 }
 

@@ -169,6 +169,12 @@ void session_set_client(struct session *s, const char *name, const char *version
 
 /* ---- watched resources ---- */
 
+static void watched_free(struct watched *w)
+{
+	free(w->uri);
+	free(w->canonical);
+}
+
 static size_t watched_at(const struct session *s, const char *uri)
 {
 	size_t i = 0;
@@ -177,15 +183,25 @@ static size_t watched_at(const struct session *s, const char *uri)
 	return i;
 }
 
+static size_t watched_bytes(const struct session *s)
+{
+	size_t n = 0;
+
+	for (size_t i = 0; i < s->watched.n; i++)
+		n += strlen(s->watched.v[i].uri);
+	return n;
+}
+
 bool session_watch(struct session *s, const char *uri, uint64_t since)
 {
 	CHECK(s, SESSION_MAGIC);
 	if (session_watches(s, uri))
 		return true;
-	if (s->watched.n >= SESSION_WATCHED_MAX || strnlen(uri, SESSION_URI_MAX + 1) > SESSION_URI_MAX)
+	if (s->watched.n >= SESSION_WATCHED_MAX || strlen(uri) > SESSION_URI_MAX ||
+	    watched_bytes(s) + strlen(uri) > SESSION_WATCHED_BYTES)
 		return false;
 	s->watched.v = xrealloc(s->watched.v, (s->watched.n + 1) * sizeof(*s->watched.v));
-	s->watched.v[s->watched.n++] = (struct watched){xstrdup(uri), since};
+	s->watched.v[s->watched.n++] = (struct watched){.uri = xstrdup(uri), .since = since};
 	return true;
 }
 
@@ -195,7 +211,7 @@ void session_unwatch(struct session *s, const char *uri)
 	size_t i = watched_at(s, uri);
 	if (i == s->watched.n)
 		return;
-	free(s->watched.v[i].uri);
+	watched_free(&s->watched.v[i]);
 	s->watched.n--;
 	memmove(s->watched.v + i, s->watched.v + i + 1, (s->watched.n - i) * sizeof(*s->watched.v));
 }
@@ -209,7 +225,7 @@ bool session_watches(const struct session *s, const char *uri)
 void session_unwatch_all(struct session *s)
 {
 	for (size_t i = 0; i < s->watched.n; i++)
-		free(s->watched.v[i].uri);
+		watched_free(&s->watched.v[i]);
 	free(s->watched.v);
 	s->watched.v = NULL;
 	s->watched.n = 0;

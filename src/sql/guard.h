@@ -21,6 +21,7 @@ struct guard {
 	uint32_t *match; /* of a bracket: the index of its partner */
 	unsigned classes;
 	struct guard_verdict *verdict;
+	size_t verb;   /* the word that tells what the statement does: the first, or behind EXPLAIN */
 	bool is_query; /* reads only: words that change something have no place in it */
 	bool defines;  /* CREATE, ALTER, ... */
 	bool no_memory;

@@ -14,7 +14,7 @@ static const struct {
 
 static bool stands_anywhere(const struct guard *g, const char *word)
 {
-	for (size_t i = 1; i < g->n; i++)
+	for (size_t i = g->verb + 1; i < g->n; i++)
 		if (guard_is(g, i, word))
 			return true;
 	return false;
@@ -22,11 +22,11 @@ static bool stands_anywhere(const struct guard *g, const char *word)
 
 static bool fits(const struct guard *g, size_t entry)
 {
-	if (!guard_is(g, 0, destroys[entry].verb))
+	if (!guard_is(g, g->verb, destroys[entry].verb))
 		return false;
 	switch (destroys[entry].where) {
 	case WHERE_NEXT:
-		return guard_is(g, 1, destroys[entry].word);
+		return guard_is(g, g->verb + 1, destroys[entry].word);
 	case WHERE_ANYWHERE:
 		return stands_anywhere(g, destroys[entry].word);
 	default:
@@ -34,8 +34,8 @@ static bool fits(const struct guard *g, size_t entry)
 	}
 }
 
-/* Only queries may stand in parentheses or behind WITH or EXPLAIN as they are read, and none of these runs a change:
- * the first token is the verb. */
+/* Only queries may stand in parentheses or behind WITH, and none of these runs a change. What stands behind EXPLAIN
+ * would run if its clause were misread: it counts as if it did. */
 bool guard_destroys(const struct guard *g)
 {
 	for (size_t i = 0; i < ARRAY_LEN(destroys); i++)

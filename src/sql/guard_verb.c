@@ -137,8 +137,10 @@ static bool check_explain(struct guard *g, size_t at, const struct verb *verb)
 	inner = verb_at(g, i);
 	if (inner && inner->form == FORM_QUERY)
 		return guard_needs(g, at, verb->class) && check_query(g, i, verb);
-	if (inner && inner->form == FORM_CHANGE && inner->class == CLASS_DML && i > at && !guard_is(g, i - 1, "("))
+	if (inner && inner->form == FORM_CHANGE && inner->class == CLASS_DML && i > at && !guard_is(g, i - 1, "(")) {
+		g->verb = i;
 		return guard_needs(g, i, inner->class) && guard_scan(g);
+	}
 	return guard_refuse_word(g, i,
 				 "cannot be explained: EXPLAIN takes SELECT, WITH, INSERT, UPDATE, DELETE or MERGE",
 				 "Write EXPLAIN SELECT ...");

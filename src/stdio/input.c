@@ -1,5 +1,6 @@
 /* Bytes become lines, and lines messages: each is looked at for what HTTP clients say in headers, then passed on. */
 #include <errno.h>
+#include <math.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -12,12 +13,17 @@
  * that does not take its answers is not asked for more. */
 bool input_wanted(const struct stdio *s)
 {
-	return !s->handshake && s->out.bytes <= OUTBOX_SOFT && s->stage != STAGE_PARTING;
+	return !s->handshake && s->out.lines.n <= OUTBOX_SOFT && s->stage != STAGE_PARTING;
 }
 
 bool input_left(const struct stdio *s)
 {
 	return s->chunk_at < s->chunk_n;
+}
+
+bool input_closed(const struct stdio *s)
+{
+	return s->eof || s->hung_up;
 }
 
 void input_read(struct stdio *s)
@@ -44,20 +50,37 @@ static void glance_cancelled(struct glance *g, struct slice text)
 		g->cancelled = json_raw_path(text, path);
 }
 
+/* An id that the receiver refuses (rpc_read() in mcp.h) is not repeated. */
+static struct slice glance_id(const json_t *id, struct slice text)
+{
+	struct slice raw = json_raw_member(text, "id");
+	bool whole = json_is_integer(id) || (json_is_real(id) && json_real_value(id) == floor(json_real_value(id)));
+
+	return raw.n <= RPC_ID_MAX && (whole || json_is_string(id)) ? raw : (struct slice){0};
+}
+
+static bool is_answered(const json_t *root)
+{
+	if (json_object_get(root, "method"))
+		return json_object_get(root, "id") != NULL;
+	return !json_object_get(root, "result") && !json_object_get(root, "error");
+}
+
 /* What is no message is passed on all the same: the receiver says what is wrong with it. */
 static void glance_at(struct glance *g, struct slice text)
 {
-	*g = (struct glance){0};
+	*g = (struct glance){.answered = true};
 	if (json_parse(text, JSON_DEPTH_MAX, &g->root, NULL, 0) != JSON_OK) {
 		g->root = NULL;
 		return;
 	}
+	g->answered = is_answered(g->root);
 	g->method = json_text_of(g->root, "method");
 	if (!g->method)
 		return;
-	g->id = json_raw_member(text, "id");
+	g->id = glance_id(json_object_get(g->root, "id"), text);
 	g->modern = json_object_get(json_object_get(json_object_get(g->root, "params"), "_meta"), CLAIM) != NULL;
-	if (!g->id.data)
+	if (!g->answered)
 		glance_cancelled(g, text);
 }
 
@@ -67,7 +90,7 @@ static void message_take(struct stdio *s, struct slice text)
 	bool open;
 
 	glance_at(&g, text);
-	open = g.method && !g.id.data && !g.modern && strcmp(g.method, "notifications/initialized") == 0;
+	open = g.method && !g.answered && !g.modern && strcmp(g.method, "notifications/initialized") == 0;
 	if (!g.cancelled.data || !visit_cancel(s, g.cancelled))
 		visit_client(s, text, &g);
 	if (open)

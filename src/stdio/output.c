@@ -11,12 +11,6 @@
 
 #include "stdio_internal.h"
 
-struct out_line {
-	struct out_line *next;
-	size_t n, at;
-	char data[];
-};
-
 /* O_NONBLOCK belongs to the open file description, which a shell or a parent may share with us: a pipe or a terminal is
  * opened once more instead. Where that is not allowed, each write waits for poll() and is small enough for a pipe that
  * poll() calls writable. */
@@ -32,7 +26,7 @@ void output_open(struct output *o, int fd)
 {
 	struct stat st = {0};
 
-	*o = (struct output){.fd = fd, .last = &o->first};
+	*o = (struct output){.fd = fd};
 	if (fstat(fd, &st) != 0)
 		return;
 	o->socket = S_ISSOCK(st.st_mode);
@@ -44,21 +38,9 @@ void output_open(struct output *o, int fd)
 	}
 }
 
-static void clear(struct output *o)
-{
-	while (o->first) {
-		struct out_line *line = o->first;
-
-		o->first = line->next;
-		free(line);
-	}
-	o->last = &o->first;
-	o->bytes = 0;
-}
-
 void output_break(struct output *o)
 {
-	clear(o);
+	outbox_free(&o->lines);
 	o->broken = true;
 }
 
@@ -72,59 +54,43 @@ void output_close(struct output *o)
 
 void output_put(struct output *o, struct slice message)
 {
-	struct out_line *line;
+	char *line, *end;
 
 	if (o->broken)
 		return;
-	line = xalloc(sizeof(*line) + message.n + 1);
-	line->n = message.n + 1;
-	memcpy(line->data, message.data, message.n);
-	for (char *c = line->data; (c = memchr(c, '\n', (size_t)(line->data + message.n - c))); c++)
+	line = outbox_add(&o->lines, message.n + 1);
+	end = line + message.n;
+	memcpy(line, message.data, message.n);
+	for (char *c = line; (c = memchr(c, '\n', (size_t)(end - c))); c++)
 		*c = ' ';
-	for (char *c = line->data; (c = memchr(c, '\r', (size_t)(line->data + message.n - c))); c++)
+	for (char *c = line; (c = memchr(c, '\r', (size_t)(end - c))); c++)
 		*c = ' ';
-	line->data[message.n] = '\n';
-	*o->last = line;
-	o->last = &line->next;
-	o->bytes += line->n;
+	*end = '\n';
 }
 
-static ssize_t write_some(const struct output *o, const char *data, size_t n)
+static ssize_t write_some(const struct output *o, struct slice next)
 {
 	struct pollfd ready = {.fd = o->fd, .events = POLLOUT};
 
 	if (o->socket)
-		return send(o->fd, data, n, MSG_DONTWAIT | MSG_NOSIGNAL);
+		return send(o->fd, next.data, next.n, MSG_DONTWAIT | MSG_NOSIGNAL);
 	if (o->own)
-		return write(o->fd, data, n);
+		return write(o->fd, next.data, next.n);
 	if (poll(&ready, 1, 0) != 1) {
 		errno = EAGAIN;
 		return -1;
 	}
-	return write(o->fd, data, n < PIPE_BUF ? n : PIPE_BUF);
-}
-
-static void written(struct output *o, size_t n)
-{
-	struct out_line *line = o->first;
-
-	o->bytes -= n;
-	line->at += n;
-	if (line->at < line->n)
-		return;
-	o->first = line->next;
-	if (!o->first)
-		o->last = &o->first;
-	free(line);
+	return write(o->fd, next.data, next.n < PIPE_BUF ? next.n : PIPE_BUF);
 }
 
 void output_flush(struct output *o)
 {
-	while (o->first) {
-		ssize_t n = write_some(o, o->first->data + o->first->at, o->first->n - o->first->at);
+	while (o->lines.n) {
+		ssize_t n = write_some(o, outbox_next(&o->lines));
 
 		if (n >= 0) {
-			written(o, (size_t)n);
+			outbox_skip(&o->lines, (size_t)n);
+			o->moved |= n > 0;
 		} else if (errno == EAGAIN || errno == EWOULDBLOCK) {
 			return;
 		} else if (errno != EINTR) {

@@ -35,6 +35,26 @@ static void timer_fired(struct timer *timer)
 	container_of(timer, struct stdio, timer)->late = true;
 }
 
+static void stall_fired(struct timer *timer)
+{
+	container_of(timer, struct stdio, stall)->stalled = true;
+}
+
+/* Who has left, or was told to leave, has mcp.write_timeout to take something of what waits for it, again and again as
+ * long as it does. While it may still say something its silence means nothing. */
+static void stall_look(struct stdio *s)
+{
+	bool moved = s->out.moved, stalled = s->stalled;
+
+	s->out.moved = s->stalled = false;
+	if (!s->out.lines.n || !(input_closed(s) || s->off))
+		timer_stop(&s->stall);
+	else if (stalled && !moved)
+		output_break(&s->out);
+	else if (moved || !timer_pending(&s->stall))
+		timer_set(s->wheel, &s->stall, clock_now() + s->conf->mcp_write_timeout);
+}
+
 static void wait_for(struct stdio *s, usec_t time)
 {
 	s->late = false;
@@ -66,7 +86,7 @@ static bool input_over(const struct stdio *s)
 /* While the gateway drains it is the gateway that ends the loop. */
 static void end_look(struct stdio *s)
 {
-	bool told = s->out.broken || !s->out.bytes;
+	bool told = s->out.broken || !s->out.lines.n;
 
 	if (s->off)
 		return;
@@ -75,7 +95,7 @@ static void end_look(struct stdio *s)
 	if (s->stage != STAGE_PARTING &&
 	    (s->out.broken || (s->stage == STAGE_EOF && (s->late || (!s->clients_n && told)))))
 		part(s);
-	if (s->stage == STAGE_PARTING && (s->late || (!s->left_behind && !s->goodbye && told)))
+	if (s->stage == STAGE_PARTING && told && (s->late || (!s->left_behind && !s->goodbye)))
 		s->ending = true;
 }
 
@@ -95,13 +115,21 @@ static bool may_read(const struct stdio *s)
 	return !s->eof && !input_left(s) && input_wanted(s);
 }
 
-/* A hang-up is reported whether asked for or not, so a descriptor that is of no interest now is left out. */
+/* Where no more input is wanted it is looked at for its end alone, until that has come: a hang-up is reported each
+ * time, whether asked for or not. POLLRDHUP: a socket's, of which the client may have closed one direction. */
+static struct pollfd input_events(const struct stdio *s)
+{
+	bool read = may_read(s), watch = !input_closed(s) && s->stage != STAGE_PARTING;
+
+	return (struct pollfd){.fd = read || watch ? s->in : -1, .events = read ? POLLIN : POLLRDHUP};
+}
+
 static int wait_for_events(struct stdio *s, struct pollfd fds[3])
 {
 	bool busy = input_left(s) && input_wanted(s);
 
-	fds[0] = (struct pollfd){.fd = may_read(s) ? s->in : -1, .events = POLLIN};
-	fds[1] = (struct pollfd){.fd = s->out.broken ? -1 : s->out.fd, .events = s->out.bytes ? POLLOUT : 0};
+	fds[0] = input_events(s);
+	fds[1] = (struct pollfd){.fd = s->out.broken ? -1 : s->out.fd, .events = s->out.lines.n ? POLLOUT : 0};
 	fds[2] = (struct pollfd){.fd = s->mail_fd, .events = POLLIN};
 	return poll(fds, 3, busy ? 0 : wheel_wait(s->wheel, clock_now(), IDLE_MS));
 }
@@ -122,14 +150,17 @@ static void turn(struct stdio *s)
 		return;
 	}
 	wheel_run(s->wheel, clock_now());
-	if (n > 0 && fds[0].revents)
+	if (n > 0 && fds[0].revents && fds[0].events == POLLIN)
 		input_read(s);
+	else if (n > 0 && fds[0].revents)
+		s->hung_up = true;
 	if (n > 0 && (fds[1].revents & (POLLERR | POLLHUP | POLLNVAL)))
 		output_break(&s->out);
 	input_take(s);
 	output_flush(&s->out);
 	visit_room(s);
 	output_flush(&s->out);
+	stall_look(s);
 	end_look(s);
 	note_turn(clock_now() - start, mails);
 }
@@ -154,7 +185,7 @@ static size_t open_count(const struct transport *t)
 {
 	const struct stdio *s = container_of(t, const struct stdio, transport);
 
-	return s->visits_n + (s->out.bytes > 0);
+	return s->visits_n + (s->out.lines.n > 0);
 }
 
 static size_t streams_max(const struct transport *t)
@@ -178,7 +209,7 @@ static void listen_off(struct transport *t)
 {
 	struct stdio *s = stdio_of(t);
 
-	if (s->stage == STAGE_EOF)
+	if (s->stage != STAGE_PARTING && input_closed(s))
 		part(s);
 	s->off = true;
 }
@@ -187,6 +218,8 @@ static void stdio_free(struct stdio *s)
 {
 	mail_on_post(THREAD_NET, NULL, NULL);
 	timer_stop(&s->timer);
+	timer_stop(&s->stall);
+	timer_stop(&s->again);
 	visit_free_all(s);
 	handle_table_free(s->visits);
 	output_close(&s->out);
@@ -239,6 +272,8 @@ struct transport *stdio_start(const struct conf *conf, const struct transport_op
 	*s = (struct stdio){
 	    .magic = STDIO_MAGIC, .transport = calls, .ops = *ops, .conf = conf, .wheel = wheel, .in = in};
 	s->timer.fire = timer_fired;
+	s->stall.fire = stall_fired;
+	s->again.fire = visit_again;
 	s->visits = handle_table_new(VISITS_MAX + VISITS_SPARE);
 	s->mail_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
 	output_open(&s->out, out);

@@ -10,11 +10,11 @@
 #ifndef SNOWGATE_STDIO_INTERNAL_H
 #define SNOWGATE_STDIO_INTERNAL_H
 
+#include "snowgate/outbox.h"
 #include "snowgate/stdio.h"
 
 #define VISITS_MAX    1024u               /* exchanges at one time; a request more is refused */
-#define VISITS_SPARE  64u                 /* for messages that nobody answers: cancels, answers of the client */
-#define VISIT_ID_MAX  256                 /* a longer JSON-RPC id cannot be cancelled */
+#define VISITS_SPARE  64u                 /* for notifications, answers of the client, and requests of our own */
 #define OUTBOX_SOFT   ((size_t)256 << 10) /* beyond it streams wait, and no more lines are read */
 #define OUTBOX_HARD   ((size_t)64 << 20)  /* an answer that would pass it becomes an error */
 #define CHUNK         ((size_t)64 << 10)
@@ -23,14 +23,13 @@
 
 /* ---- output.c: lines on their way out, on a descriptor that may be shared with others and so stays as it is ---- */
 
-struct out_line;
 struct output {
 	int fd;
-	bool own;     /* a description of our own, not blocking */
-	bool socket;  /* MSG_DONTWAIT instead */
-	bool broken;  /* nobody reads any more */
-	size_t bytes; /* queued */
-	struct out_line *first, **last;
+	bool own;    /* a description of our own, not blocking */
+	bool socket; /* MSG_DONTWAIT instead */
+	bool broken; /* nobody reads any more */
+	bool moved;  /* something was written; whoever looks takes it back */
+	struct outbox lines;
 };
 void output_open(struct output *o, int fd);
 void output_close(struct output *o); /* what is queued is lost */
@@ -54,7 +53,7 @@ struct visit {
 	uint32_t magic;
 	enum visit_kind kind;
 	handle_t handle;
-	char *id; /* a request's id as it came; NULL: none, or over VISIT_ID_MAX */
+	char *id; /* a request's id as it came; NULL: none, or none to repeat */
 	bool modern, listen;
 	bool stream;  /* is answered as a stream */
 	bool waiting; /* was told STREAM_FULL, and room since then was not */
@@ -79,7 +78,8 @@ struct stdio {
 	size_t chunk_at, chunk_n;
 	struct buf line; /* the part of a line that has come; ceiling listen.max_body */
 	bool too_long;   /* the line is thrown away to its end */
-	bool eof;
+	bool hung_up;    /* the client has closed its end; what it said before may wait to be read */
+	bool eof;        /* all is read */
 
 	/* visit.c */
 	struct handle_table *visits;
@@ -89,11 +89,12 @@ struct stdio {
 	char session[SESSION_MAX]; /* "" where there is none */
 	handle_t handshake;        /* an initialize that is not answered yet: later lines wait for the session */
 	handle_t standing, goodbye;
+	struct timer again; /* opens the standing stream once more after the gateway has ended it */
 
 	/* stdio.c */
 	enum stage stage;
-	struct timer timer;
-	bool late;          /* the timer has fired */
+	struct timer timer, stall;
+	bool late, stalled; /* they have fired */
 	size_t left_behind; /* exchanges cancelled by the end */
 	bool off, ending;
 };
@@ -103,19 +104,22 @@ bool input_wanted(const struct stdio *s); /* may another line be taken? */
 void input_read(struct stdio *s);         /* the descriptor is readable */
 void input_take(struct stdio *s);         /* takes whole lines, a turn's worth */
 bool input_left(const struct stdio *s);   /* is there something to take in what was read? */
+bool input_closed(const struct stdio *s); /* will the client say no more than it has? */
 
 /* ---- visit.c ---- */
 /* What is to be known of a message before it is passed on. */
 struct glance {
 	json_t *root;
 	const char *method;     /* NULL where it is none or no message at all */
-	struct slice id;        /* raw, of a request; data NULL: not a request */
+	struct slice id;        /* raw, of a request; data NULL: not a request, or one whose id cannot be repeated */
+	bool answered;          /* is no notification and no response: takes the place of a request */
 	struct slice cancelled; /* raw requestId of a notifications/cancelled */
 	bool modern;
 };
 void visit_client(struct stdio *s, struct slice message, const struct glance *g);
-void visit_standing(struct stdio *s); /* where there is a session and no standing stream */
-void visit_goodbye(struct stdio *s);  /* where there is a session; it is forgotten */
+void visit_standing(struct stdio *s);  /* where there is a session and no standing stream */
+void visit_again(struct timer *timer); /* stdio.again */
+void visit_goodbye(struct stdio *s);   /* where there is a session; it is forgotten */
 /* The modern request of that raw id, if it is there, has been cancelled. */
 bool visit_cancel(struct stdio *s, struct slice id);
 /* The client has left this exchange. */

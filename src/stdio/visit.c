@@ -153,7 +153,7 @@ static void put_answer(struct stdio *s, const struct visit *v, const struct answ
 		stdio_refuse(s, id, ERR_INTERNAL, "the answer is larger than an answer may be");
 	else if (!body.n || !a->content_type || strncmp(a->content_type, "application/json", 16) != 0)
 		return;
-	else if (s->out.bytes + body.n > OUTBOX_HARD)
+	else if (s->out.lines.n + body.n > OUTBOX_HARD)
 		stdio_refuse(s, id, ERR_OVERLOADED, "too many answers wait for the client to read them");
 	else if (!put_with_id(s, v, body))
 		output_put(&s->out, body);
@@ -190,9 +190,10 @@ static void submit(struct stdio *s, struct visit *v, struct request *rq)
 	(void)visit_answer(&s->transport, handle, &refusal);
 }
 
+/* A batch and what is no message are answered, too. */
 static bool has_room(const struct stdio *s, const struct glance *g)
 {
-	return !g->id.data || s->clients_n < VISITS_MAX;
+	return !g->answered || s->clients_n < VISITS_MAX;
 }
 
 void visit_client(struct stdio *s, struct slice message, const struct glance *g)
@@ -205,7 +206,7 @@ void visit_client(struct stdio *s, struct slice message, const struct glance *g)
 		stdio_refuse(s, g->id, ERR_OVERLOADED, "too many requests at once; try again when some are answered");
 		return;
 	}
-	if (g->id.data && g->id.n <= VISIT_ID_MAX)
+	if (g->id.data)
 		v->id = xstrndup(g->id.data, g->id.n);
 	v->modern = g->id.data && g->modern;
 	v->listen = v->modern && strcmp(g->method, "subscriptions/listen") == 0;
@@ -225,8 +226,9 @@ void visit_standing(struct stdio *s)
 	struct request *rq;
 	struct visit *v;
 
-	if (!s->session[0] || s->standing || s->stage != STAGE_OPEN || s->eof || s->off)
+	if (!s->session[0] || s->standing || s->stage != STAGE_OPEN || input_closed(s) || s->off)
 		return;
+	timer_stop(&s->again);
 	v = visit_new(s, VISIT_STANDING);
 	if (!v)
 		return;
@@ -234,6 +236,11 @@ void visit_standing(struct stdio *s)
 	rq = request_make(s, HTTP_GET);
 	rq->accept = "text/event-stream";
 	submit(s, v, rq);
+}
+
+void visit_again(struct timer *timer)
+{
+	visit_standing(container_of(timer, struct stdio, again));
 }
 
 void visit_goodbye(struct stdio *s)
@@ -260,13 +267,16 @@ static void standing_end(struct stdio *s)
 {
 	struct visit *v = handle_get(s->visits, s->standing);
 
+	timer_stop(&s->again);
 	if (v)
 		visit_depart(s, v);
 }
 
-/* A client that shakes hands anew is done with the session it had. */
-static void session_learn(struct stdio *s, const struct answer *a)
+/* A session is what an initialize is answered with. A client that shakes hands anew is done with the one it had. */
+static void session_learn(struct stdio *s, const struct visit *v, const struct answer *a)
 {
+	if (v->handle != s->handshake)
+		return;
 	for (size_t i = 0; i < a->headers_n; i++) {
 		const char *id = a->headers[i].value;
 
@@ -322,10 +332,9 @@ bool visit_answer(struct transport *t, handle_t exchange, struct answer *answer)
 		return false;
 	}
 	CHECK(v, VISIT_MAGIC);
-	if (v->kind == VISIT_CLIENT) {
+	if (v->kind == VISIT_CLIENT)
 		put_answer(s, v, answer);
-		session_learn(s, answer);
-	}
+	session_learn(s, v, answer);
 	visit_end(s, v);
 	answer_free(answer);
 	return true;
@@ -339,8 +348,7 @@ bool visit_stream_open(struct transport *t, handle_t exchange, struct answer *he
 	if (v) {
 		CHECK(v, VISIT_MAGIC);
 		v->stream = true;
-		if (v->kind == VISIT_CLIENT)
-			session_learn(s, head);
+		session_learn(s, v, head);
 	}
 	answer_free(head);
 	return v != NULL;
@@ -356,7 +364,7 @@ enum stream_sent visit_stream_send(struct transport *t, handle_t exchange, const
 	CHECK(v, VISIT_MAGIC);
 	if (!event->data.n)
 		return STREAM_SENT;
-	if (s->out.bytes > OUTBOX_SOFT || (s->out.bytes && s->out.bytes + event->data.n > OUTBOX_HARD)) {
+	if (s->out.lines.n > OUTBOX_SOFT || (s->out.lines.n && s->out.lines.n + event->data.n > OUTBOX_HARD)) {
 		v->waiting = true;
 		unlink_one(s, v);
 		link_last(s, v); /* the next to be told is who has waited longest */
@@ -367,13 +375,17 @@ enum stream_sent visit_stream_send(struct transport *t, handle_t exchange, const
 	return STREAM_SENT;
 }
 
+/* A standing stream that was there is opened again as clients over HTTP do it: after the time that they are told. */
 void visit_stream_end(struct transport *t, handle_t exchange)
 {
 	struct stdio *s = stdio_of(t);
 	struct visit *v = handle_get(s->visits, exchange);
 
-	if (v)
-		visit_end(s, v);
+	if (!v)
+		return;
+	if (v->handle == s->standing)
+		timer_set(s->wheel, &s->again, clock_now() + s->conf->mcp_retry);
+	visit_end(s, v);
 }
 
 static struct visit *first_waiting(const struct stdio *s)
@@ -391,7 +403,7 @@ void visit_room(struct stdio *s)
 	struct visit *v;
 
 	s->round++;
-	while (s->out.bytes <= OUTBOX_SOFT / 2 && (v = first_waiting(s))) {
+	while (s->out.lines.n <= OUTBOX_SOFT / 2 && (v = first_waiting(s))) {
 		v->waiting = false;
 		v->round = s->round;
 		s->ops.room(s->ops.ctx, v->handle);

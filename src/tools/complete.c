@@ -23,6 +23,12 @@ void complete_close(void)
 	names_free(TAKE(cache));
 }
 
+void complete_forget(void)
+{
+	complete_close();
+	complete_open();
+}
+
 /* ---- what is asked ---- */
 
 /* Arguments whose values are known here, and what lists them. */
@@ -158,14 +164,18 @@ static void fixed_find(const struct call *c, struct completion *w)
 		w->is_fixed = false;
 }
 
-/* For whom and of what a list is; not a text, for a principal's code holds NULs. */
+/* For whom and of what a list is; not a text, for a principal's code holds NULs. A call from before a reload may put
+ * its list after it: the account tells them apart. */
 static bool key_make(struct call *c, struct completion *w)
 {
+	const struct connection *connection = c->request->policy->connection;
 	struct buf b = buf_with_ceiling(8192);
 	char *key;
 
 	part_add(&b, w->what->show);
-	part_add(&b, c->request->policy->connection->name);
+	part_add(&b, connection->name);
+	part_add(&b, connection->account);
+	part_add(&b, connection->host);
 	part_add(&b, w->context.role);
 	part_add(&b, w->scope.part[0]);
 	part_add(&b, w->scope.part[1]);

@@ -52,20 +52,13 @@ int method_refused(struct call *c, const char *uri)
 
 /* ---- pages ---- */
 
-/* What decides a list's contents for this principal: a cursor is bound to it. Only objects depend on the context. */
-static void list_identity(struct buf *b, const struct call *c)
+void list_identity(struct buf *b, const struct call *c)
 {
 	const struct policy *p = c->request->policy;
-	const struct context *x = &c->context;
 
 	part_add(b, c->rpc.method);
 	part_add(b, p->name);
 	part_add(b, p->connection ? p->connection->name : NULL);
-	if (c->method != MCP_RESOURCES_LIST)
-		return;
-	part_add(b, x->role);
-	part_add(b, x->database);
-	part_add(b, x->schema);
 }
 
 int page_read(struct call *c)

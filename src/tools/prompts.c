@@ -42,7 +42,7 @@ static const struct prompt prompts[] = {
      tell_database},
     {"write_query",
      "Write a query",
-     "Writes and tries a SQL query over the tables of one Snowflake schema.",
+     "Writes a SQL query over the tables of one Snowflake schema, and tries it where queries may be run.",
      {{"database", "Name of the database, in double quotes where its case counts", true},
       {"schema", "Name of the schema, in double quotes where its case counts", true},
       {"question", "What the query should answer, in plain words", false}},
@@ -195,13 +195,11 @@ static struct context wish_context(struct call *c, struct wish *w)
 	return x;
 }
 
-int plan_prompts_get(struct call *c)
+/* What is wished for, from the parameters, in c->tool_state. */
+static int wish_read(struct call *c)
 {
-	struct buf sql = buf_with_ceiling(4096);
 	struct wish *w = arena_alloc(c->arena, sizeof *w);
 	const char *name = json_text_of(c->rpc.params, "name");
-	struct context x;
-	int rc;
 
 	if (!w)
 		return method_fault(c, ERR_NOMEM, err_info(ERR_NOMEM)->text);
@@ -211,18 +209,30 @@ int plan_prompts_get(struct call *c)
 		return method_fault(c, ERR_INVALID_PARAMS, "name: no such prompt; prompts/list has those there are");
 	*w = (struct wish){.prompt = prompt_named(name)};
 	c->tool_state = w;
-	rc = arguments_read(c, w);
-	if (rc != ERR_OK)
-		return rc;
-	x = wish_context(c, w);
-	if (w->why_not)
-		return ERR_OK;
+	return arguments_read(c, w);
+}
+
+static int plan_listing(struct call *c, const struct wish *w, const struct context *x)
+{
+	struct buf sql = buf_with_ceiling(4096);
+
 	c->deadline = clock_now() + c->request->conf->results_wait;
 	buf_adds(&sql, w->prompt->show);
 	sql_quote_name(&sql, &w->where);
-	if (plan_metadata(c, arena_text(c->arena, &sql), &x, SHOW_MAX))
+	if (plan_metadata(c, arena_text(c->arena, &sql), x, SHOW_MAX))
 		return ERR_OK;
 	return method_fault(c, ERR_NOMEM, err_info(ERR_NOMEM)->text);
+}
+
+int plan_prompts_get(struct call *c)
+{
+	int rc = wish_read(c);
+	struct context x;
+
+	if (rc != ERR_OK)
+		return rc;
+	x = wish_context(c, c->tool_state);
+	return ((struct wish *)c->tool_state)->why_not ? ERR_OK : plan_listing(c, c->tool_state, &x);
 }
 
 /* ---- what is put into the messages ---- */
@@ -450,10 +460,28 @@ static void columns_add(const struct call *c, struct buf *b, const struct wish *
 	buf_addc(b, '\n');
 }
 
+/* With the tools that this caller has for it. */
+static void query_steps_add(const struct call *c, struct buf *b)
+{
+	bool core = tool_find(c->request->policy, "describe_object") != NULL;
+
+	buf_addf(b,
+		 "Use %s for what the listing does not tell, and guess no names. Write one statement, with names of "
+		 "three parts. ",
+		 core ? "describe_object" : "describe_view");
+	if (c->request->policy->statements & CLASS_READ)
+		buf_adds(b,
+			 "Try it with execute_query: first with dry_run, which shows the plan and runs nothing, then "
+			 "with a small limit. When it fails, correct it by the error's text. At the end give the "
+			 "statement, what it returned, and what you had to assume.\n");
+	else
+		buf_adds(b, "Queries cannot be run here: say that it was not tried. At the end give the statement, and "
+			    "what you had to assume.\n");
+}
+
 static void tell_query(const struct call *c, struct buf *b)
 {
 	const struct wish *w = c->tool_state;
-	bool core = tool_find(c->request->policy, "describe_object") != NULL;
 
 	buf_adds(b, "Write a SQL query for Snowflake over the schema ");
 	name_add(b, &w->where);
@@ -464,13 +492,7 @@ static void tell_query(const struct call *c, struct buf *b)
 		buf_addf(b, "What it should answer:\n\n%s\n\n", w->question);
 	else
 		buf_adds(b, "Ask me first what it should answer.\n\n");
-	buf_addf(
-	    b,
-	    "Use %s for what the listing does not tell, and guess no names. Write one statement, with names of three "
-	    "parts. Try it with execute_query: first with dry_run, which shows the plan and runs nothing, then with "
-	    "a small limit. When it fails, correct it by the error's text. At the end give the statement, what it "
-	    "returned, and what you had to assume.\n",
-	    core ? "describe_object" : "describe_view");
+	query_steps_add(c, b);
 }
 
 /* ---- prompts/get: the answer ---- */

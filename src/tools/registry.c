@@ -219,6 +219,11 @@ void tools_free(void)
 	complete_close();
 }
 
+void tools_reloaded(void)
+{
+	complete_forget();
+}
+
 static json_t *definition_cut(const struct conf *conf, const struct policy *p, const struct tool *tool,
 			      bool has_session)
 {

@@ -58,6 +58,8 @@ bool prompt_exists(const struct policy *policy, const char *prompt);
 bool prompt_takes(const char *prompt, const char *argument);
 
 /* ---- lists.c ---- */
+/* Appends what decides a list's contents, whatever the context: a cursor is bound to it. */
+void list_identity(struct buf *b, const struct call *c);
 /* For plans: reads params.cursor into c->offset, from where page_write() goes on. ERR_OK, or ERR_INVALID_PARAMS with
  * the fault filled where it is not a cursor of this list as this principal sees it. */
 int page_read(struct call *c) MUST_USE;
@@ -103,6 +105,7 @@ bool describe_one_told(const struct call *c, struct buf *b);
 /* ---- complete.c ---- */
 void complete_open(void); /* the cache of names; NET owns it */
 void complete_close(void);
+void complete_forget(void); /* all names */
 
 /* ---- arguments.c ---- */
 /* The call's context with the arguments database, schema, warehouse and role over it, within the policy. Another

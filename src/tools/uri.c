@@ -122,11 +122,12 @@ struct resource resource_parse(struct arena *a, const struct policy *policy, con
 {
 	static const char shape[] = "not a resource of this server; resources/templates/list shows what URIs it has";
 	struct slice segment[3];
-	const char *at = uri + strlen(SCHEME);
+	const char *at;
 	size_t n = 0;
 
-	if (strncasecmp(uri, SCHEME, strlen(SCHEME)) != 0 || strlen(uri) > RESOURCE_URI_MAX || strpbrk(at, "?#"))
+	if (strncasecmp(uri, SCHEME, strlen(SCHEME)) != 0 || strlen(uri) > RESOURCE_URI_MAX || strpbrk(uri, "?#"))
 		return none(why, shape);
+	at = uri + strlen(SCHEME);
 	for (;; n++) {
 		size_t length = strcspn(at, "/");
 
@@ -152,19 +153,18 @@ bool resource_uri_valid(struct arena *a, const struct policy *policy, const char
 	return resource_parse(a, policy, uri, why).kind != RESOURCE_NONE;
 }
 
-bool resource_uri_names(struct arena *a, const char *uri, const char *canonical)
+const char *resource_uri_canonical(struct arena *a, const char *uri)
 {
 	static const struct policy anybody = {.statements = CLASS_METADATA};
 	struct buf b = buf_with_ceiling(RESOURCE_URI_MAX * 4);
-	const char *why;
+	const char *why, *canonical = NULL;
 	struct resource r = resource_parse(a, &anybody, uri, &why);
-	bool written, same;
 
-	written = (r.kind == RESOURCE_OBJECT && resource_uri_of(&b, &r.name)) ||
-		  (r.kind == RESOURCE_RESULT && resource_uri_of_result(&b, r.handle));
-	same = written && strcmp(buf_text(&b), canonical) == 0;
+	if ((r.kind == RESOURCE_OBJECT && resource_uri_of(&b, &r.name)) ||
+	    (r.kind == RESOURCE_RESULT && resource_uri_of_result(&b, r.handle)))
+		canonical = arena_strdup(a, buf_text(&b));
 	buf_free(&b);
-	return same;
+	return canonical ? canonical : uri;
 }
 
 bool resource_uri_of(struct buf *b, const struct sql_name *name)

@@ -119,6 +119,17 @@ class Message(Case):
             self.assertEqual(answer.status, 200, answer)
             self.assertIn(b'"id":' + raw_id.encode(), answer.body)
 
+    def test_ids_have_a_limit(self):
+        for client in (self.client(), self.client(modern=True)):
+            for size, status in ((1000, 200), (1023, 400)):
+                message = client.message("tools/list")
+                message["id"] = "x" * size
+                answer = client.send(body=message)
+                self.assertEqual(answer.status, status)
+                if status == 400:
+                    self.assertNotIn("id", answer.json)
+                    self.assertEqual(answer.error["code"], -32600)
+
     def test_unknown_methods(self):
         for client in (self.client(), self.client(modern=True)):
             for method in ("nonsense", "", "tools/Call", "resources/write", "a" * 5000):

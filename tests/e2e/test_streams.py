@@ -524,6 +524,21 @@ class Standalone(Streams):
         self.assertEqual(client.rpc("resources/unsubscribe", {"uri": "snowflake://DEMO/PUBLIC/NEVER"}).result, {})
 
 
+class Handle(Streams):
+    """A session by its handle: door 2."""
+
+    def test_a_session_by_handle_keeps_its_id(self):
+        """A call that names its session by the argument is answered to nobody's session id."""
+        client = self.client()
+        handle = client.tool("set_context", database="DEMO").json["result"]["structuredContent"]["session"]
+        message = client.tool_message("execute_query", {"query": self.held(0.4)[0], "session": handle}, {"progressToken": 1})
+        with client.stream(message) as stream:
+            events = stream.rest()
+            self.assertIsNone(stream.headers["Mcp-Session-Id"])
+        self.assertEqual([e.id for e in events if e.id], [], "nothing to come back for")
+        self.assertIn("result", events[-1].json)
+
+
 class Ends(Streams):
     def test_deleted_sessions_end_their_streams(self):
         client, other = self.legacy(), self.legacy()

@@ -202,6 +202,13 @@ class Headers(Case):
             self.assertLessEqual({"GET", "POST", "DELETE"}, allowed)
             self.assertNotIn(method, allowed)
 
+    def test_allow_names_what_the_era_has(self):
+        modern = {"MCP-Protocol-Version": MODERN}
+        for method in ("GET", "DELETE"):
+            answer = self.legacy().send(method, None, more=modern)
+            self.assertEqual(answer.status, 405)
+            self.assertEqual(answer.headers["Allow"], "POST, OPTIONS")
+
     def test_get_without_a_session(self):
         for client in (self.client(), self.modern()):
             with client.listen() as stream:

@@ -207,8 +207,10 @@ static void sim_close(void)
 	account_table_free(gateway.accounts);
 	handle_table_free(gateway.tickets);
 	wheel_free(gateway.wheel);
-	for (size_t i = 0; i < ARRAY_LEN(gateway.listeners.updated.uri); i++)
-		free(gateway.listeners.updated.uri[i]);
+	for (size_t i = 0; i < ARRAY_LEN(gateway.listeners.updated); i++) {
+		free(gateway.listeners.updated[i].uri);
+		free(gateway.listeners.updated[i].connection);
+	}
 	gateway = (struct gateway){0};
 	clients_close();
 	thread_play(THREAD_STORE);

@@ -177,12 +177,53 @@ static void test_a_new_session_is_up_to_date(void **state)
 {
 	BEGIN_WITHOUT;
 	notify_changed(CHANGE_TOOLS);
-	notify_updated(URI);
+	notify_updated(&script.connection, URI);
 	sim_run();
 	handle_t a = get(session(), NULL);
 
 	sim_run();
 	HEARD(a, "s:prime");
+	client_leave(a);
+	sim_close();
+}
+
+/* The same name in another account is another table. */
+static void test_updates_stay_within_their_connection(void **state)
+{
+	static const struct connection other = {.name = "other"};
+
+	BEGIN_WITHOUT;
+	const char *s = session();
+	handle_t a;
+
+	subscribe(s, URI);
+	a = get(s, NULL);
+	notify_updated(&other, URI);
+	sim_run();
+	HEARD(a, "s:prime");
+	notify_updated(&script.connection, URI);
+	sim_run();
+	HEARD(a, "s:prime s:updated");
+	client_leave(a);
+	sim_close();
+}
+
+/* What a policy no longer allows to be seen is not told, though it was subscribed to before. */
+static void test_updates_obey_the_policy_of_today(void **state)
+{
+	static const char *const databases[] = {"ELSEWHERE"};
+
+	BEGIN_WITHOUT;
+	const char *s = session();
+	handle_t a;
+
+	subscribe(s, URI);
+	a = get(s, NULL);
+	script.policy.databases = (struct texts){1, databases};
+	notify_updated(&script.connection, URI);
+	sim_run();
+	HEARD(a, "s:prime");
+	script.policy.databases = (struct texts){0, NULL};
 	client_leave(a);
 	sim_close();
 }
@@ -198,8 +239,8 @@ static void test_slow_listener(void **state)
 	client_room(a, 0);
 	for (int i = 0; i < 3; i++)
 		notify_changed(CHANGE_TOOLS);
-	notify_updated(URI);
-	notify_updated(URI);
+	notify_updated(&script.connection, URI);
+	notify_updated(&script.connection, URI);
 	sim_run();
 	HEARD(a, "s:prime");
 	client_room(a, 1);
@@ -266,8 +307,8 @@ static void test_updates_go_to_subscribers(void **state)
 	assert_string_equal(subscribe(s, "file:///etc/passwd"), "200");
 	a = get(s, NULL);
 	b = get(other, NULL);
-	notify_updated(URI);
-	notify_updated("snowflake://SALES/PUBLIC/ELSE");
+	notify_updated(&script.connection, URI);
+	notify_updated(&script.connection, "snowflake://SALES/PUBLIC/ELSE");
 	sim_run();
 	HEARD(a, "s:prime s:updated");
 	assert_true(hears(a, "\"uri\":\"" URI "\""));
@@ -276,7 +317,7 @@ static void test_updates_go_to_subscribers(void **state)
 		    "\"}}");
 	sim_run();
 	HEARD(u, "200");
-	notify_updated(URI);
+	notify_updated(&script.connection, URI);
 	sim_run();
 	HEARD(a, "s:prime s:updated");
 	client_leave(a);
@@ -332,9 +373,9 @@ static void test_more_updates_than_are_kept(void **state)
 	handle_t a;
 
 	subscribe(s, URI);
-	for (size_t i = 0; i < ARRAY_LEN(gateway.listeners.updated.uri) + 100; i++)
-		notify_updated("snowflake://SALES/PUBLIC/ELSE");
-	notify_updated(URI);
+	for (size_t i = 0; i < ARRAY_LEN(gateway.listeners.updated) + 100; i++)
+		notify_updated(&script.connection, "snowflake://SALES/PUBLIC/ELSE");
+	notify_updated(&script.connection, URI);
 	sim_run();
 	a = get(s, NULL);
 	HEARD(a, "s:prime s:updated");
@@ -354,7 +395,7 @@ static void test_listen(void **state)
 	assert_int_equal(client_of(a)->status, 200);
 	for (int i = 0; i < CHANGES_N; i++)
 		notify_changed((enum change)i);
-	notify_updated(URI);
+	notify_updated(&script.connection, URI);
 	sim_run();
 	HEARD(a, "acknowledged tools updated");
 	HEARD(b, "acknowledged prompts");
@@ -550,6 +591,8 @@ int main(int argc, char **argv)
 	    cmocka_unit_test(test_get_resumed),
 	    cmocka_unit_test(test_trimmed_state_id),
 	    cmocka_unit_test(test_a_new_session_is_up_to_date),
+	    cmocka_unit_test(test_updates_stay_within_their_connection),
+	    cmocka_unit_test(test_updates_obey_the_policy_of_today),
 	    cmocka_unit_test(test_slow_listener),
 	    cmocka_unit_test(test_slow_newest_leaves),
 	    cmocka_unit_test(test_many_are_told_in_turns),

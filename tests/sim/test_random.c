@@ -380,7 +380,7 @@ static void act_upkeep(void)
 		clients_tell();
 		break;
 	case 4:
-		notify_updated("snowflake://SALES/PUBLIC/T");
+		notify_updated(&script.connection, "snowflake://SALES/PUBLIC/T");
 		break;
 	default:
 		notify_changed((enum change)chance(CHANGES_N));

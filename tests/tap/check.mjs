@@ -84,7 +84,8 @@ function parsed(text) {
 const isObject = (v) => typeof v === 'object' && v !== null && !Array.isArray(v);
 const keyOf = (id) => JSON.stringify(id);
 // Also what is no valid request, but has an id that an error can name.
-const asks = (m) => isObject(m) && (typeof m.id === 'string' || Number.isInteger(m.id)) && !('result' in m || 'error' in m);
+const asks = (m) => isObject(m) && (typeof m.id === 'string' || Number.isInteger(m.id)) &&
+	('method' in m || !('result' in m || 'error' in m));
 const isRequest = (m) => asks(m) && typeof m.method === 'string';
 const isNotification = (m) => isObject(m) && typeof m.method === 'string' && m.id === undefined;
 const isModern = (m) => isObject(m) && isObject(m.params) && isObject(m.params._meta) && CLAIM in m.params._meta;

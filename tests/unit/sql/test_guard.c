@@ -537,6 +537,11 @@ static const struct {
     {"ALTER TABLE t ALTER COLUMN a DROP NOT NULL", true},
     {"ALTER TABLE \"DROP\" DROP PRIMARY KEY", true},
     {"GRANT OWNERSHIP ON TABLE t TO ROLE r REVOKE CURRENT GRANTS", true},
+    {"ALTER TABLE t SET DATA_RETENTION_TIME_IN_DAYS = 0", true}, /* what it was before cannot be had back */
+    {"alter schema s set comment = 'x' data_retention_time_in_days=1", true},
+    {"ALTER DATABASE d UNSET DATA_RETENTION_TIME_IN_DAYS", true},
+    {"ALTER TABLE t SET COMMENT = 'DATA_RETENTION_TIME_IN_DAYS'", false},
+    {"CREATE TABLE t (a INT) DATA_RETENTION_TIME_IN_DAYS = 0", false},
     {"INSERT INTO t VALUES (1)", false},
     {"INSERT INTO overwrite VALUES (1)", false},
     {"INSERT INTO \"OVERWRITE\" VALUES ('OVERWRITE')", false},
@@ -564,8 +569,15 @@ static const struct {
     {"SELECT 'DELETE FROM t'", false},
     {"WITH \"delete\" AS (SELECT 1) SELECT * FROM \"delete\"", false},
     {"SHOW TABLES", false},
-    {"EXPLAIN DELETE FROM t", false}, /* runs nothing */
-    {"EXPLAIN USING TEXT UPDATE t SET a = 1", false},
+    {"EXPLAIN DELETE FROM t", true}, /* runs it where the clause is misread */
+    {"EXPLAIN USING TEXT UPDATE t SET a = 1", true},
+    {"explain using json merge into t using u on t.a = u.a when matched then delete", true},
+    {"EXPLAIN INSERT OVERWRITE INTO t SELECT 1", true},
+    {"EXPLAIN INSERT INTO t SELECT 1", false},
+    {"EXPLAIN USING TABULAR INSERT INTO overwrite SELECT 1", false},
+    {"EXPLAIN SELECT 1", false},
+    {"EXPLAIN USING TEXT WITH \"delete\" AS (SELECT 1) SELECT * FROM \"delete\"", false},
+    {"EXPLAIN (SELECT 'DELETE')", false},
     {"USE DATABASE d", false},
     {"ALTER SESSION SET QUERY_TAG = 'DROP'", false},
 };

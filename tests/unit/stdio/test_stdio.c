@@ -6,9 +6,12 @@
 #include <cmocka.h>
 
 #include <fcntl.h>
+#include <signal.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/time.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "snowgate/mail.h"
@@ -165,7 +168,10 @@ static int setup(void **state)
 	(void)state;
 	thread_play(THREAD_NET);
 	clock_set_virtual(USEC_PER_S, USEC_PER_S);
-	conf = (struct conf){.listen_max_body = 4096, .listen_drain = 30 * USEC_PER_S};
+	conf = (struct conf){.listen_max_body = 4096,
+			     .listen_drain = 30 * USEC_PER_S,
+			     .mcp_write_timeout = 10 * USEC_PER_S,
+			     .mcp_retry = USEC_PER_S};
 	wheel = wheel_new();
 	tick = (struct timer){.fire = tick_fired};
 	seen_n = gone_n = room_n = 0;
@@ -214,6 +220,17 @@ static void reply_session(size_t i, const char *session)
 	answer_of(&a, 200, "{\"jsonrpc\":\"2.0\",\"id\":0,\"result\":{}}");
 	answer_header(&a, "Mcp-Session-Id", "%s", session);
 	assert_true(t->answer(t, seen[i].exchange, &a));
+}
+
+static void answer_large(size_t i)
+{
+	size_t n = (size_t)1 << 20;
+	char *text = xalloc(n + 3);
+
+	memset(text, ' ', n);
+	memcpy(text + n, "{}", 3);
+	assert_true(reply(i, 200, text));
+	free(text);
 }
 
 static void open_stream(size_t i)
@@ -323,6 +340,44 @@ static void test_refused_head_answers_the_request(void **state)
 	    heard(), "{\"jsonrpc\":\"2.0\",\"id\":\"x\\u0041\",\"error\":{\"code\":-32600,\"message\":\"no\"}}\n");
 }
 
+/* JSON-RPC 2.0, 5: an error bears the id of its request, where that could be told; MCP: a string or an integer. */
+static void test_only_valid_ids_are_repeated(void **state)
+{
+	static const struct {
+		const char *id;
+		bool repeated;
+	} cases[] = {{"7", true},     {"-3", true},   {"1.0", true},   {"\"\"", true},       {"\"a\\u0041\"", true},
+		     {"null", false}, {"1.5", false}, {"true", false}, {"{\"a\":1}", false}, {"[1]", false}};
+	char line[128], expected[128];
+
+	(void)state;
+	refuse_head = true;
+	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+		(void)snprintf(line, sizeof(line), "{\"jsonrpc\":\"2.0\",\"id\":%s,\"method\":\"ping\"}\n",
+			       cases[i].id);
+		(void)snprintf(expected, sizeof(expected), "{\"jsonrpc\":\"2.0\",%s%s%s\"error\":{\"code\":-32600,%s",
+			       cases[i].repeated ? "\"id\":" : "", cases[i].repeated ? cases[i].id : "",
+			       cases[i].repeated ? "," : "", "\"message\":\"no\"}}\n");
+		say(line);
+		assert_string_equal(heard(), expected);
+	}
+}
+
+static void test_an_overlong_id_is_not_repeated(void **state)
+{
+	char line[RPC_ID_MAX + 64], id[RPC_ID_MAX + 1];
+
+	(void)state;
+	refuse_head = true;
+	memset(id, 'i', sizeof(id));
+	for (int over = 0; over < 2; over++) { /* with its quotes RPC_ID_MAX bytes, then one more */
+		(void)snprintf(line, sizeof(line), "{\"id\":\"%.*s\",\"method\":\"ping\"}\n", RPC_ID_MAX - 2 + over,
+			       id);
+		say(line);
+		assert_int_equal(strstr(heard(), "\"id\":") == NULL, over);
+	}
+}
+
 static void test_too_many_requests_are_refused_not_read_into_memory(void **state)
 {
 	char line[64];
@@ -336,10 +391,17 @@ static void test_too_many_requests_are_refused_not_read_into_memory(void **state
 	assert_non_null(strstr(heard(), "\"id\":1024,\"error\":{\"code\":50301,"));
 	say("{\"method\":\"notifications/cancelled\",\"params\":{\"requestId\":1}}\n"); /* still heard */
 	assert_int_equal(seen_n, 1025);
+	say("{\"id\":\"ask\",\"result\":{}}\n"); /* so is an answer to a question of the server's */
+	assert_int_equal(seen_n, 1026);
+	say("[{\"id\":3000,\"method\":\"ping\"}]\n{\"id\":null,\"method\":\"ping\"}\nhello\n"); /* not what is answered
+												 */
+	assert_int_equal(seen_n, 1026);
+	assert_non_null(strstr(heard(), "{\"jsonrpc\":\"2.0\",\"error\":{\"code\":50301,"));
+	assert_true(reply(1025, 202, ""));
 	assert_true(reply(0, 200, "{\"id\":0}"));
 	assert_true(reply(1024, 202, ""));
 	say("{\"id\":2000,\"method\":\"ping\"}\n");
-	assert_int_equal(seen_n, 1026);
+	assert_int_equal(seen_n, 1027);
 }
 
 /* ---- answers ---- */
@@ -491,6 +553,75 @@ static void test_refused_standing_stream_is_silent(void **state)
 	assert_string_equal(heard(), "");
 	say("{\"id\":1,\"method\":\"ping\"}\n");
 	assert_int_equal(seen_n, 4);
+}
+
+/* As a client over HTTP comes back after the `retry` that it is told. */
+static void test_standing_stream_that_ended_is_opened_again(void **state)
+{
+	(void)state;
+	say("{\"id\":0,\"method\":\"initialize\"}\n");
+	reply_session(0, "S1");
+	say("{\"method\":\"notifications/initialized\"}\n");
+	for (size_t i = 2; i < 5; i++) {
+		open_stream(i);
+		t->stream_end(t, seen[i].exchange);
+		clock_advance(USEC_PER_S - 1);
+		spin(4);
+		assert_int_equal(seen_n, i + 1);
+		clock_advance(1);
+		spin(4);
+		assert_int_equal(seen_n, i + 2);
+		assert_int_equal(seen[i + 1].method, HTTP_GET);
+		assert_string_equal(seen[i + 1].session, "S1");
+	}
+	assert_true(reply(5, 404, "{\"error\":{}}")); /* refused: not again */
+	clock_advance(60 * USEC_PER_S);
+	spin(4);
+	assert_int_equal(seen_n, 6);
+}
+
+static void test_standing_stream_is_not_opened_for_who_leaves(void **state)
+{
+	(void)state;
+	say("{\"id\":0,\"method\":\"initialize\"}\n");
+	reply_session(0, "S1");
+	say("{\"method\":\"notifications/initialized\"}\n{\"id\":1,\"method\":\"tools/call\"}\n");
+	open_stream(2);
+	t->stream_end(t, seen[2].exchange);
+	answer_large(3); /* the end cannot be read yet */
+	hang_up();
+	clock_advance(2 * USEC_PER_S);
+	spin(4);
+	assert_int_equal(seen_n, 4);
+}
+
+/* The new session has not said notifications/initialized yet. */
+static void test_standing_stream_of_a_session_before_is_not_opened_again(void **state)
+{
+	(void)state;
+	say("{\"id\":0,\"method\":\"initialize\"}\n");
+	reply_session(0, "S1");
+	say("{\"method\":\"notifications/initialized\"}\n{\"id\":1,\"method\":\"initialize\"}\n");
+	open_stream(2);
+	t->stream_end(t, seen[2].exchange);
+	reply_session(3, "S2");
+	assert_int_equal(seen_n, 5);
+	assert_int_equal(seen[4].method, HTTP_DELETE);
+	clock_advance(2 * USEC_PER_S);
+	spin(4);
+	assert_int_equal(seen_n, 5);
+}
+
+static void test_session_is_learnt_from_initialize_alone(void **state)
+{
+	(void)state;
+	say("{\"id\":0,\"method\":\"initialize\"}\n");
+	reply_session(0, "S1");
+	say("{\"id\":1,\"method\":\"tools/list\"}\n");
+	reply_session(1, "S2");
+	say("{\"id\":2,\"method\":\"tools/list\"}\n");
+	assert_int_equal(seen_n, 3);
+	assert_string_equal(seen[2].session, "S1");
 }
 
 static void test_no_standing_stream_without_a_session(void **state)
@@ -649,6 +780,132 @@ static void test_client_that_closes_its_ear_has_left(void **state)
 	assert_true(loop_ends());
 }
 
+/* ---- who leaves without having taken what waits ---- */
+
+/* Much more than a pipe holds waits, so that no more lines are read. */
+static void answer_more_than_is_read(void)
+{
+	say("{\"id\":1,\"method\":\"tools/call\"}\n");
+	answer_large(0);
+	spin(2);
+	assert_true(t->open(t) > 0);
+}
+
+static void test_who_leaves_without_reading_does_not_hold_the_process(void **state)
+{
+	(void)state;
+	answer_more_than_is_read();
+	clock_advance(60 * USEC_PER_S); /* who may still say something may be slow */
+	spin(2);
+	assert_true(t->open(t) > 0);
+	hang_up();
+	clock_advance(10 * USEC_PER_S - 1);
+	spin(2);
+	assert_true(t->open(t) > 0);
+	clock_advance(1);
+	spin(2);
+	assert_int_equal(t->open(t), 0);
+	clock_advance(2 * USEC_PER_S);
+	assert_true(loop_ends());
+}
+
+static void alarm_rang(int signal_number)
+{
+	(void)signal_number;
+	t->loop_end(t);
+}
+
+/* poll() reports it each time. The time is the processor's: waiting costs none. */
+static void test_hang_up_does_not_spin_the_loop(void **state)
+{
+	const struct itimerval soon = {.it_value.tv_usec = 100000};
+	const struct sigaction ring = {.sa_handler = alarm_rang};
+	clock_t before;
+
+	(void)state;
+	answer_more_than_is_read();
+	hang_up();
+	assert_int_equal(sigaction(SIGALRM, &ring, NULL), 0);
+	assert_int_equal(setitimer(ITIMER_REAL, &soon, NULL), 0);
+	before = clock();
+	t->loop(t);
+	assert_in_range(clock() - before, 0, CLOCKS_PER_SEC / 20);
+}
+
+static void test_slow_reader_is_not_cut_by_the_end_of_the_drain(void **state)
+{
+	size_t got = 0, said = ((size_t)1 << 20) + 3;
+	char some[65536];
+	bool over = false;
+	ssize_t n;
+
+	(void)state;
+	say("{\"id\":1,\"method\":\"tools/call\"}\n{\"id\":2,\"method\":\"tools/call\"}\n");
+	hang_up(); /* all is read */
+	answer_large(0);
+	while (!over) {
+		clock_advance(9 * USEC_PER_S);
+		over = loop_ends();
+		do {
+			n = read(out, some, sizeof(some));
+			got += n > 0 ? (size_t)n : 0;
+		} while (over && n > 0);
+	}
+	assert_int_equal(got, said);
+	assert_int_equal(gone_n, 1); /* the other call was given up when the drain was over */
+}
+
+static void test_slow_reader_that_said_its_last_is_not_cut(void **state)
+{
+	size_t got = 0, said = ((size_t)1 << 20) + 3;
+	char some[65536];
+	ssize_t n;
+
+	(void)state;
+	answer_more_than_is_read();
+	say("{\"id\":2,\"method\":\"ping\"}\n"); /* not read yet */
+	assert_int_equal(seen_n, 1);
+	hang_up();
+	while (got < said) {
+		n = read(out, some, sizeof(some));
+		assert_true(n > 0);
+		got += (size_t)n;
+		spin(2);
+		clock_advance(9 * USEC_PER_S); /* longer than the drain in all */
+		spin(2);
+	}
+	assert_int_equal(got, said);
+	assert_int_equal(seen_n, 2);
+	assert_true(reply(1, 200, "{\"id\":2}"));
+	assert_string_equal(heard(), "{\"id\":2}\n");
+	assert_true(loop_ends());
+}
+
+static void test_signal_gives_up_on_who_does_not_read(void **state)
+{
+	(void)state;
+	answer_more_than_is_read();
+	t->listen_off(t);
+	spin(2);
+	assert_true(t->open(t) > 0);
+	clock_advance(10 * USEC_PER_S);
+	spin(2);
+	assert_int_equal(t->open(t), 0); /* what the gateway waits for */
+}
+
+/* The same as test_signal_after_end_of_input_does_not_wait(), where the end could not be read yet. */
+static void test_signal_after_hang_up_does_not_wait(void **state)
+{
+	(void)state;
+	say("{\"id\":1,\"method\":\"tools/call\"}\n{\"id\":2,\"method\":\"tools/call\"}\n");
+	answer_large(0);
+	hang_up();
+	assert_int_equal(gone_n, 0);
+	t->listen_off(t);
+	assert_int_equal(gone_n, 1);
+	assert_int_equal(gone[0], seen[1].exchange);
+}
+
 /* In place of the pipes of setup(). */
 static void start_on_sockets(int server[2])
 {
@@ -689,6 +946,24 @@ static void test_closed_socket_is_a_departure_even_at_rest(void **state)
 	close(server[1]);
 }
 
+/* A client may close the one direction alone. */
+static void test_socket_closed_for_writing_is_the_end_of_input(void **state)
+{
+	int server[2];
+
+	(void)state;
+	start_on_sockets(server);
+	answer_more_than_is_read();
+	assert_int_equal(shutdown(in, SHUT_WR), 0);
+	spin(2);
+	clock_advance(10 * USEC_PER_S);
+	spin(2);
+	clock_advance(2 * USEC_PER_S);
+	assert_true(loop_ends());
+	close(server[0]);
+	close(server[1]);
+}
+
 static void count_mail(struct mail *m)
 {
 	(void)m;
@@ -714,6 +989,8 @@ int main(void)
 	    TEST(test_what_is_no_json_is_passed_on),
 	    TEST(test_overlong_line_is_refused_alone),
 	    TEST(test_refused_head_answers_the_request),
+	    TEST(test_only_valid_ids_are_repeated),
+	    TEST(test_an_overlong_id_is_not_repeated),
 	    TEST(test_too_many_requests_are_refused_not_read_into_memory),
 	    TEST(test_answers_are_lines),
 	    TEST(test_streams_are_lines_too),
@@ -723,6 +1000,10 @@ int main(void)
 	    TEST(test_session_is_kept_for_the_client),
 	    TEST(test_new_handshake_ends_the_session_before),
 	    TEST(test_refused_standing_stream_is_silent),
+	    TEST(test_standing_stream_that_ended_is_opened_again),
+	    TEST(test_standing_stream_is_not_opened_for_who_leaves),
+	    TEST(test_standing_stream_of_a_session_before_is_not_opened_again),
+	    TEST(test_session_is_learnt_from_initialize_alone),
 	    TEST(test_no_standing_stream_without_a_session),
 	    TEST(test_modern_request_is_cancelled_here),
 	    TEST(test_legacy_cancel_is_the_receivers),
@@ -734,8 +1015,15 @@ int main(void)
 	    TEST(test_signal_after_end_of_input_does_not_wait),
 	    TEST(test_after_listen_off_nobody_is_reported_gone),
 	    TEST(test_client_that_closes_its_ear_has_left),
+	    TEST(test_who_leaves_without_reading_does_not_hold_the_process),
+	    TEST(test_hang_up_does_not_spin_the_loop),
+	    TEST(test_slow_reader_is_not_cut_by_the_end_of_the_drain),
+	    TEST(test_slow_reader_that_said_its_last_is_not_cut),
+	    TEST(test_signal_gives_up_on_who_does_not_read),
+	    TEST(test_signal_after_hang_up_does_not_wait),
 	    TEST(test_sockets_serve_as_well),
 	    TEST(test_closed_socket_is_a_departure_even_at_rest),
+	    TEST(test_socket_closed_for_writing_is_the_end_of_input),
 	    TEST(test_mail_wakes_the_loop),
 	};
 

@@ -238,6 +238,33 @@ static void test_at_most_100_values(void **state)
 	values_are(c, "T000 T001 T002 T003 T004 T005 T006 T007 T008 T009", 10, false);
 }
 
+/* After a reload a connection's name may stand for another account, also while an answer of the old one is under way.
+ */
+static void test_reload(void **state)
+{
+	struct connection before = connection, after = connection;
+	struct call *late, *c;
+
+	(void)state;
+	databases_known();
+	tools_reloaded();
+	c = asking(TEMPLATE, "database", "", NULL);
+	help_planned(c, 1);
+	call_free(c);
+	before.account = "OLD";
+	after.account = "NEW";
+	policy.connection = &before;
+	late = asking(TEMPLATE, "database", "", NULL);
+	help_planned(late, 1);
+	tools_reloaded();
+	help_rows_text(late, 0, "name", NAMES);
+	values_are(late, "SALES SANDBOX HR my db \"sales\"", 5, false);
+	policy.connection = &after;
+	c = asking(TEMPLATE, "database", "", NULL);
+	help_planned(c, 1);
+	call_free(c);
+}
+
 /* SHOW stops at 10 000: how many there are is not known then. */
 static void test_more_than_are_known(void **state)
 {
@@ -328,6 +355,7 @@ int main(void)
 	    TEST(test_cache_is_one_principals),
 	    TEST(test_roles_see_different_names),
 	    TEST(test_names_get_old),
+	    TEST(test_reload),
 	    TEST(test_scopes),
 	    TEST(test_without_a_current_database),
 	    TEST(test_policy),

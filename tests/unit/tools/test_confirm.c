@@ -97,7 +97,9 @@ static void test_what_is_asked_about(void **state)
 						  "CREATE OR REPLACE TABLE T (A INT)",
 						  "TRUNCATE TABLE T",
 						  "REVOKE SELECT ON TABLE T FROM ROLE R",
-						  "INSERT OVERWRITE INTO T SELECT 1"};
+						  "INSERT OVERWRITE INTO T SELECT 1",
+						  "EXPLAIN DELETE FROM T",
+						  "ALTER TABLE T SET DATA_RETENTION_TIME_IN_DAYS = 0"};
 	static const char *const harmless[] = {"SELECT 1", "INSERT INTO T VALUES (1)", "CREATE TABLE T (A INT)",
 					       "SHOW TABLES", "UNDROP TABLE T"};
 	char arguments[200];

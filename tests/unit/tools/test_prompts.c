@@ -487,6 +487,23 @@ static void test_write_query_without_question(void **state)
 	call_free(c);
 }
 
+/* Nobody is sent to a tool that would refuse. */
+static void test_write_query_without_read(void **state)
+{
+	struct call *c;
+	const char *text;
+
+	(void)state;
+	policy.statements = CLASS_METADATA;
+	c = planned(WRITE);
+	columns_set(c, ARRAY_LEN(column_columns), column_columns);
+	text = message(c);
+	has_not(text, "execute_query");
+	has(text, "describe_object");
+	has(text, "was not tried");
+	call_free(c);
+}
+
 /* At most 400 columns; how many columns of how many tables were left out. */
 static void test_write_query_bounded(void **state)
 {
@@ -546,6 +563,7 @@ int main(void)
 	    TEST(test_no_statement),
 	    TEST(test_write_query),
 	    TEST(test_write_query_without_question),
+	    TEST(test_write_query_without_read),
 	    TEST(test_write_query_bounded),
 	    TEST(test_names),
 	};

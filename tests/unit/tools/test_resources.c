@@ -25,7 +25,7 @@ static void test_list_of_a_schema(void **state)
 
 	(void)state;
 	help_planned(c, 1);
-	assert_string_equal(c->plan[0].sql, "SHOW OBJECTS IN SCHEMA \"SALES\".\"PUBLIC\"");
+	assert_string_equal(c->plan[0].sql, "SHOW OBJECTS IN SCHEMA \"SALES\".\"PUBLIC\" LIMIT 101");
 	assert_true(c->plan[0].metadata);
 	assert_false(c->plan[0].write);
 	help_rows_text(c, 0, SHOWN,
@@ -91,38 +91,148 @@ static void test_list_that_fails(void **state)
 	help_fault(c, ERR_RESOURCE_READ, "no Snowflake connection");
 }
 
-/* Each object once, over all pages. */
-static void test_long_list(void **state)
+/* What is no resource is not listed: the catalogue's views, and names whose URI resources/read would not take. */
+static void test_what_is_not_listed(void **state)
 {
-	size_t seen = 0;
-	char params[512] = "{}";
+	struct buf wide = buf_with_ceiling(2000);
+	struct call *c = list();
+	const json_t *result;
+	json_t *rows;
 
 	(void)state;
-	conf.mcp_list_page = 777;
+	c->context.schema = NULL;
+	help_planned(c, 1);
+	for (int i = 0; i < 255; i++)
+		buf_adds(&wide, "\xf0\x9f\x90\x98");
+	rows = json_pack("[[s,s,s],[s,s,s],[s,s,s],[s,s,s]]", "A", "SALES", "PUBLIC", "TABLES", "SALES",
+			 "INFORMATION_SCHEMA", buf_text(&wide), buf_text(&wide), buf_text(&wide), "B", "SALES",
+			 "information_schema");
+	help_rows(c, 0, "name,database_name,schema_name", rows);
+	result = json_object_get(help_answer(c), "resources");
+	assert_int_equal(json_array_size(result), 2);
+	assert_string_equal(json_text_of(json_array_get(result, 0), "uri"), "snowflake://SALES/PUBLIC/A");
+	assert_non_null(strstr(json_text_of(json_array_get(result, 1), "uri"), "/B"));
+	call_free(c);
+	buf_free(&wide);
+	c = list();
+	c->context.schema = "INFORMATION_SCHEMA";
+	help_planned(c, 0);
+	assert_int_equal(json_array_size(json_object_get(help_answer(c), "resources")), 0);
+	call_free(c);
+}
+
+/* ---- long lists, of a Snowflake that holds these and shows at most 10000 rows ---- */
+
+static const struct held {
+	const char *schema;
+	size_t objects;
+} held[] = {{"A'\\", 7000}, {"B", 0}, {"INFORMATION_SCHEMA", 70}, {"P", 5000}, {"PUBLIC", 2331}, {"Q", 1}, {"Z", 0}};
+
+/* The literal behind the last FROM; "" where there is none. */
+static const char *from_of(struct call *c, const char *sql)
+{
+	const char *at = strstr(sql, " FROM '");
+	char *out = arena_strdup(c->arena, at ? at + 7 : "'"), *to = out;
+
+	assert_non_null(out);
+	for (const char *p = out; *p && !(*p == '\'' && p[1] != '\''); p++) {
+		p += *p == '\'' || *p == '\\';
+		*to++ = *p;
+	}
+	*to = '\0';
+	return out;
+}
+
+static void show_schemas(struct call *c, size_t statement)
+{
+	json_t *rows = json_array();
+
+	assert_non_null(strstr(c->plan[statement].sql, "SHOW SCHEMAS IN DATABASE \"SALES\" LIMIT 2 FROM '"));
+	for (size_t i = 0; i < ARRAY_LEN(held) && json_array_size(rows) < 2; i++)
+		if (strcmp(held[i].schema, from_of(c, c->plan[statement].sql)) > 0)
+			json_array_append_new(rows, json_pack("[s]", held[i].schema));
+	help_rows(c, statement, "name", rows);
+}
+
+static void show_objects(struct call *c)
+{
+	const char *sql = c->plan[0].sql, *limit = strstr(sql, " LIMIT ");
+	size_t most = limit ? strtoull(limit + 7, NULL, 10) : 10000;
+	json_t *rows = json_array();
+
+	for (size_t i = 0; i < ARRAY_LEN(held); i++) {
+		struct sql_name name = {2, {"SALES", held[i].schema}};
+		struct buf scope = buf_with_ceiling(200);
+
+		sql_quote_name(&scope, &name);
+		for (size_t k = 0; k < held[i].objects && json_array_size(rows) < most; k++) {
+			char text[32];
+
+			snprintf(text, sizeof text, "T%05zu", k);
+			if ((strstr(sql, "IN DATABASE \"SALES\"") || strstr(sql, buf_text(&scope))) &&
+			    strcmp(text, from_of(c, sql)) > 0)
+				json_array_append_new(rows, json_pack("[s, s, s]", text, "SALES", held[i].schema));
+		}
+		buf_free(&scope);
+	}
+	help_rows(c, 0, "name,database_name,schema_name", rows);
+}
+
+/* All that is listed, page by page: the objects of held[from..to], each once and in order. */
+static void lists_all(const char *schema, size_t page_size, size_t from, size_t to)
+{
+	size_t k = 0;
+	char params[2048] = "{}";
+
+	conf.mcp_list_page = (int64_t)page_size;
 	for (bool more = true; more;) {
 		struct call *c = help_method(MCP_RESOURCES_LIST, "resources/list", params);
-		json_t *rows = json_array();
 		const json_t *result, *page;
 
-		help_planned(c, 1);
-		for (int i = 0; i < 10000; i++)
-			json_array_append_new(rows,
-					      json_pack("[o, s, s]", json_sprintf("T%05d", i), "SALES", "PUBLIC"));
-		help_rows(c, 0, "name,database_name,schema_name", rows);
+		c->context.schema = schema;
+		assert_int_equal(c->handler->plan(c), ERR_OK);
+		show_objects(c);
+		if (c->plan_n > 1)
+			show_schemas(c, 1);
 		result = help_answer(c);
 		page = json_object_get(result, "resources");
-		for (size_t i = 0; i < json_array_size(page); i++, seen++) {
+		assert_true(json_array_size(page) <= page_size);
+		for (size_t i = 0; i < json_array_size(page); i++, k++) {
 			char want[64];
 
-			snprintf(want, sizeof want, "snowflake://SALES/PUBLIC/T%05zu", seen);
-			assert_string_equal(json_text_of(json_array_get(page, i), "uri"), want);
+			for (; from < to && (k == held[from].objects || held[from].schema[0] == 'I'); from++)
+				k = 0;
+			assert_true(from < to);
+			snprintf(want, sizeof want, "SALES.%s.T%05zu", held[from].schema, k);
+			assert_string_equal(json_text_of(json_array_get(page, i), "name"), want);
 		}
 		more = json_text_of(result, "nextCursor") != NULL;
 		if (more)
 			snprintf(params, sizeof params, "{\"cursor\":\"%s\"}", json_text_of(result, "nextCursor"));
 		call_free(c);
 	}
-	assert_int_equal(seen, 10000);
+	for (; from < to && (k == held[from].objects || held[from].schema[0] == 'I'); from++)
+		k = 0;
+	assert_int_equal(from, to);
+}
+
+static void test_long_list_of_a_schema(void **state)
+{
+	(void)state;
+	lists_all("PUBLIC", 777, 4, 5); /* 2331 are three pages to the last row */
+	lists_all("PUBLIC", 1000, 4, 5);
+	lists_all("A'\\", 999, 0, 1);
+	lists_all("Q", 1, 5, 6);
+	lists_all("Z", 1, 6, 7);
+}
+
+/* Beyond the 10000 rows of one SHOW too, which end amid a schema. */
+static void test_long_list_of_a_database(void **state)
+{
+	(void)state;
+	lists_all(NULL, 777, 0, ARRAY_LEN(held));
+	lists_all(NULL, 1000, 0, ARRAY_LEN(held));
+	lists_all(NULL, 993, 0, ARRAY_LEN(held)); /* 10 pages to the last row shown that is listed */
 }
 
 /* ---- resources/read: objects ---- */
@@ -382,7 +492,9 @@ int main(void)
 	    TEST(test_list_of_a_database),
 	    TEST(test_empty_lists),
 	    TEST(test_list_that_fails),
-	    TEST(test_long_list),
+	    TEST(test_what_is_not_listed),
+	    TEST(test_long_list_of_a_schema),
+	    TEST(test_long_list_of_a_database),
 	    TEST(test_object),
 	    TEST(test_object_without_ddl),
 	    TEST(test_view),

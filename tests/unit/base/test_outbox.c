@@ -8,7 +8,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "../../../src/http/outbox.h"
+#include "snowgate/outbox.h"
 
 static uint32_t random_state = 12345;
 
@@ -61,11 +61,31 @@ static void an_empty_outbox_holds_no_memory(void **state)
 	assert_memory_equal(&o, &empty, sizeof(o));
 }
 
+static void pieces_are_filled_in_place_and_taken_one_by_one(void **state)
+{
+	struct outbox o = {0}, empty = {0};
+
+	(void)state;
+	assert_int_equal(outbox_next(&o).n, 0);
+	memcpy(outbox_add(&o, 3), "abc", 3);
+	outbox_put(&o, SLICE("de"));
+	assert_true(slice_is(outbox_next(&o), "abc"));
+	outbox_skip(&o, 2);
+	assert_true(slice_is(outbox_next(&o), "c"));
+	assert_int_equal(o.n, 5); /* by whole pieces */
+	outbox_skip(&o, 1);
+	assert_true(slice_is(outbox_next(&o), "de"));
+	assert_int_equal(o.n, 2);
+	outbox_skip(&o, 2);
+	assert_memory_equal(&o, &empty, sizeof(o));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(bytes_come_out_as_they_went_in),
 	    cmocka_unit_test(an_empty_outbox_holds_no_memory),
+	    cmocka_unit_test(pieces_are_filled_in_place_and_taken_one_by_one),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
