@@ -11,7 +11,7 @@ static int small_pages(void **state)
 
 static char *params_with(const char *cursor)
 {
-	static char text[512];
+	static char text[1024];
 
 	if (cursor)
 		snprintf(text, sizeof text, "{\"cursor\":\"%s\"}", cursor);
