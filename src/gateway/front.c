@@ -233,12 +233,14 @@ static int parse_meta(struct call *c)
 enum verdict step_parse(struct call *c)
 {
 	const struct mcp_headers *h = &c->request->mcp;
+	int rc;
 
 	c->era.era = era_of_headers(h);
-	if (rpc_read(c->arena, buf_slice(&c->request->body), &c->rpc, &c->fault) != ERR_OK)
-		return call_goto(c, STEP_reply);
+	rc = rpc_read(c->arena, buf_slice(&c->request->body), &c->rpc, &c->fault);
 	if (c->rpc.kind == RPC_RESPONSE)
 		c->rpc.id = (struct slice){0}; /* it names a request of ours: what we answer must not bear it */
+	if (rc != ERR_OK)
+		return call_goto(c, STEP_reply);
 	if (era_classify(c->arena, &c->rpc, h, &c->era, &c->fault) != ERR_OK)
 		return call_goto(c, STEP_reply);
 	c->method = mcp_method(c->era.era, c->rpc.kind, c->rpc.method);
