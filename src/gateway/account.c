@@ -76,8 +76,10 @@ struct account *account_of(struct account_table *t, const struct principal *p, u
 {
 	struct account **at = &t->buckets[bucket_of(p)], *a = account_find(t, p);
 
-	if (a)
+	if (a) {
+		memcpy(a->principal.group, p->group, sizeof p->group); /* a key of the same name may be in another */
 		return a;
+	}
 	if (t->count >= t->max)
 		account_sweep(t, now);
 	if (t->count >= t->max)
