@@ -18,7 +18,7 @@ static bool wants_progress(const struct ticket *t)
  * something to tell. */
 static bool streams_when_slow(const struct ticket *t)
 {
-	return (t->session && !t->modern) || t->tell.token || t->tell.log_level >= 0;
+	return t->by_header || t->tell.token || t->tell.log_level >= 0;
 }
 
 void tell_begin(struct ticket *t, const struct call *c)

@@ -1,9 +1,6 @@
 /* Calls whose answer becomes a stream of events. */
 #include "gateway_internal.h"
 
-#include <string.h>
-#include <strings.h>
-
 void stream_forsake(struct stream *s)
 {
 	if (!s->exchange && !s->ticket && !s->set)
@@ -52,15 +49,12 @@ static bool stream_begin(struct ticket *t)
 
 bool ticket_stream(struct ticket *t)
 {
-	const struct limits *limits;
-
 	OWNED_BY(THREAD_NET);
 	if (t->stream)
 		return true;
 	if (!t->tell.may_stream || !t->exchange || t->cancelled)
 		return false;
-	limits = t->tell.limits;
-	return listener_room(t->account, limits) && stream_begin(t);
+	return listener_room(t->account, t->tell.limits) && stream_begin(t);
 }
 
 static void stream_pump(struct stream *s)

@@ -113,6 +113,21 @@ class Legacy(Ask):
             self.assert_ran()
             self.assertEqual(self.asks("accepted"), before + 1)
 
+    def test_questions_that_wait_have_a_ceiling(self):
+        """A call that waits for its user holds memory, also when its client has left."""
+        client = self.asker()
+        waiting = [self.call(client) for _ in range(16)]
+        questions = [self.question(stream) for stream in waiting]
+        with client.stream(client.tool_message("execute_query", {"query": self.delete})) as refused:
+            self.assertEqual(refused.open().status, 429)
+            self.assertEqual(refused.answer().error["code"], 42902)
+        self.respond(client, questions[0], {"action": "decline"})
+        self.assertTrue(waiting[0].answer().is_error)
+        self.question(self.call(client))
+        self.assertEqual(client.send("DELETE", None).status, 200)
+        for stream in waiting[1:]:
+            self.assertNotIn("result", [key for m in stream.rest(5) for key in (m.json if m.data else {})])
+
     def test_the_question_comes_before_stream_after(self):
         g = self.another({"mcp": {"stream_after": "10m"}})
         client = self.legacy(of=g, capabilities=FORM)

@@ -665,6 +665,31 @@ class Lifetime(Streams):
         self.assertEqual(self.emulator.record(name)["state"], "succeeded")
 
 
+class LifetimeReloaded(Streams):
+    def test_a_reload_sets_and_ends_the_lifetime(self):
+        g = self.another({"mcp": {"stream_after": "50ms"}})
+        client = self.legacy(of=g)
+        with client.listen() as stream:
+            stream.open()
+            self.assertEqual(stream.silent(0.3), [])
+            g.reload(mcp={"stream_after": "50ms", "stream_lifetime": "200ms"})
+            stream.rest(5)
+            self.assertTrue(stream.ended, "the old stream lives by the new time")
+        g.reload(mcp={"stream_after": "50ms", "stream_lifetime": "0s"})
+        with client.listen() as stream:
+            stream.open()
+            self.assertEqual(stream.silent(0.6), [])
+            self.assertFalse(stream.ended)
+
+    def test_a_call_by_handle_stays_json(self):
+        """Nobody could resume it, and nobody asked to be told."""
+        client = self.client()
+        handle = client.tool("set_context", database="DEMO").json["result"]["structuredContent"]["session"]
+        with client.stream(client.tool_message("execute_query", {"query": self.held(0.3)[0], "session": handle})) as answer:
+            self.assertFalse(answer.answer().is_error)
+            self.assertFalse(answer.is_stream)
+
+
 class Crowd(Streams):
     """Many clients that do everything at once and leave at any time: none sees another's, nothing is left over."""
 
