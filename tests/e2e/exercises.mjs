@@ -1,7 +1,8 @@
 // What every client does, whatever lies between it and the gateway: list, call, error, progress, cancel.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { held, stateOf, waitFor } from './front.mjs';
+import { ElicitRequestSchema } from '@modelcontextprotocol/sdk/types.js';
+import { agreed, held, stateOf, table, waitFor } from './front.mjs';
 import { failureOf, textOf } from './lib.mjs';
 
 /** Defines the tests; `face` gives the client, connected, and the emulator behind it. */
@@ -81,6 +82,24 @@ export function exercise(face) {
 			await waitFor('the metric', async () => await cancels() === before + 1);
 		assert.ok(!(await c.query('SELECT 1')).isError);
 	});
+}
+
+export const ASKED = { capabilities: { elicitation: {} } };
+
+/** The person behind a client; `answerWith` says what they do, and gives the questions that they see. `open` connects the
+ * client once it has been prepared by what it is given. */
+export async function asked(kind, open) {
+	let action, questions;
+	const c = await open((client) => client.setRequestHandler(
+		kind.name.startsWith('sdk 1') ? ElicitRequestSchema : 'elicitation/create', async ({ params }) => {
+			questions.push(params);
+			return { action, ...(action === 'accept' ? { content: agreed(params.requestedSchema) } : {}) };
+		}));
+	const answerWith = (what) => {
+		action = what;
+		return questions = [];
+	};
+	return { c, answerWith, table: await table(c) };
 }
 
 /** Defines the test of a client that is asked before something is destroyed. `answerWith` says what

@@ -2,27 +2,17 @@
 // it is given, but as one session of its own.
 import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
-import { ElicitRequestSchema } from '@modelcontextprotocol/sdk/types.js';
-import { confirm, exercise } from './exercises.mjs';
-import { agreed, fronted, held, remote, table, watched } from './front.mjs';
+import { ASKED, asked, confirm, exercise } from './exercises.mjs';
+import { fronted, held, remote, watched } from './front.mjs';
 import { KINDS } from './lib.mjs';
 
 const { emulator, front } = await fronted();
 const kind = KINDS[0];
 
-async function asked() {
-	let action, questions;
-	const c = await remote(kind, front, { capabilities: { elicitation: {} } },
-		(client) => client.setRequestHandler(ElicitRequestSchema, async ({ params }) => {
-			questions.push(params);
-			return { action, ...(action === 'accept' ? { content: agreed(params.requestedSchema) } : {}) };
-		}));
+async function opened(prepared) {
+	const c = await remote(kind, front, ASKED, prepared);
 	after(() => c.close());
-	const answerWith = (what) => {
-		action = what;
-		return questions = [];
-	};
-	return { c, answerWith, table: await table(c) };
+	return c;
 }
 
 describe('mcp-remote', () => {
@@ -35,7 +25,7 @@ describe('mcp-remote', () => {
 	after(() => c.close());
 
 	exercise(() => ({ c, emulator, cancels }));
-	confirm(asked);
+	confirm(() => asked(kind, opened));
 
 	test('a connection that breaks within a call', async () => {
 		const { name, sql } = await held(emulator, 3000);

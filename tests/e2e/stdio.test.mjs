@@ -2,11 +2,10 @@
 import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
 import { join } from 'node:path';
-import { ElicitRequestSchema } from '@modelcontextprotocol/sdk/types.js';
 import { StdioClientTransport as V1Transport } from '@modelcontextprotocol/sdk/client/stdio.js';
 import { StdioClientTransport as V2Transport } from '@modelcontextprotocol/client/stdio';
-import { confirm, exercise } from './exercises.mjs';
-import { agreed, held, stateOf, table, waitFor } from './front.mjs';
+import { ASKED, asked, confirm, exercise } from './exercises.mjs';
+import { held, stateOf, waitFor } from './front.mjs';
 import { BUILD, Emulator, faceOf, failureOf, Gateway, KINDS, tapEnv } from './lib.mjs';
 
 const emulator = await Emulator.start();
@@ -34,19 +33,10 @@ async function start(kind, options, prepare = () => {}) {
 	return { ...faceOf(kind, client), transport, errors, log };
 }
 
-async function asked(kind) {
-	let action, questions;
-	const c = await start(kind, { capabilities: { elicitation: {} } }, (client) => client.setRequestHandler(
-		isFirst(kind) ? ElicitRequestSchema : 'elicitation/create', async ({ params }) => {
-			questions.push(params);
-			return { action, ...(action === 'accept' ? { content: agreed(params.requestedSchema) } : {}) };
-		}));
+async function opened(kind, prepared) {
+	const c = await start(kind, ASKED, prepared);
 	after(() => c.close());
-	const answerWith = (what) => {
-		action = what;
-		return questions = [];
-	};
-	return { c, answerWith, table: await table(c) };
+	return c;
 }
 
 function isAlive(pid) {
@@ -72,7 +62,7 @@ for (const kind of KINDS) {
 		});
 
 		exercise(() => ({ c, emulator }));
-		confirm(() => asked(kind));
+		confirm(() => asked(kind, (prepared) => opened(kind, prepared)));
 
 		test('what runs when the client goes is cancelled', async () => {
 			const own = await start(kind);

@@ -2,32 +2,20 @@
 // resumed where the revision knows how.
 import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
-import { ElicitRequestSchema } from '@modelcontextprotocol/sdk/types.js';
-import { confirm, exercise } from './exercises.mjs';
-import { agreed, Fronted, fronted, held, stateOf, table, watched } from './front.mjs';
+import { ASKED, asked, confirm, exercise } from './exercises.mjs';
+import { Fronted, fronted, held, stateOf, watched } from './front.mjs';
 import { connect, failureOf, KINDS, prepare } from './lib.mjs';
 
 const { emulator, front } = await fronted();
 const CAUSE = { true: 'notification', false: 'disconnect' };
-const ASKED = { capabilities: { elicitation: {} } };
 
 const resumed = () => front.metrics().then((m) => m['snowgate_stream_resumes_total{outcome="resumed"}'] ?? 0);
 
-/** The person behind the client; `answerWith` says what they do, and gives the questions that they see. */
-async function asked(kind) {
+async function opened(kind, prepared) {
 	const c = prepare(kind, front, { key: front.key, options: ASKED });
-	let action, questions;
-	const handler = async ({ params }) => {
-		questions.push(params);
-		return { action, ...(action === 'accept' ? { content: agreed(params.requestedSchema) } : {}) };
-	};
-	c.client.setRequestHandler(kind.name.startsWith('sdk 1') ? ElicitRequestSchema : 'elicitation/create', handler);
+	prepared(c.client);
 	await c.connect();
-	const answerWith = (what) => {
-		action = what;
-		return questions = [];
-	};
-	return { c, answerWith, table: await table(c) };
+	return c;
 }
 
 for (const kind of KINDS) {
@@ -45,7 +33,7 @@ for (const kind of KINDS) {
 
 		exercise(() => ({ c, emulator, cancels }));
 		confirm(async () => {
-			const them = await asked(kind);
+			const them = await asked(kind, (prepared) => opened(kind, prepared));
 			after(() => them.c.close());
 			return them;
 		});
