@@ -4,8 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#define ASKING_OF_ONE 16   /* calls of one principal that wait for an answer */
-#define ASKING_MAX    1024 /* over all principals */
+#define ASKING_BYTES_MAX ((size_t)64 << 20) /* bodies of calls that wait for an answer, all together */
 
 /* The id of question `i` of a ticket: what its response bears. */
 #define ASK_ID_SIZE 40
@@ -23,9 +22,9 @@ void ask_leave(struct ticket *t)
 	while (*at != t)
 		at = &(*at)->asking_next;
 	*at = t->asking_next;
-	t->asking = NULL;
+	gateway.asking_bytes -= t->asking->request->body.n;
 	t->account->asking--;
-	gateway.asking_n--;
+	t->asking = NULL;
 }
 
 static void ask_unanswered(struct call *c)
@@ -69,10 +68,11 @@ static bool ask_send(struct ticket *t, const struct ask *ask, size_t i)
 	return sent;
 }
 
-/* A call that waits holds its body, and its client may be gone. */
-static bool ask_has_room(const struct ticket *t)
+/* A call that waits holds its body, and its client may be gone: as many as it may have streams, whether read or not. */
+static bool ask_has_room(const struct call *c, const struct ticket *t)
 {
-	return t->account->asking < ASKING_OF_ONE && gateway.asking_n < ASKING_MAX;
+	return (t->account->asking == 0 || t->account->asking < t->tell.limits->streams) &&
+	       gateway.asking_bytes + c->request->body.n <= ASKING_BYTES_MAX;
 }
 
 /* Who could be asked but not now, since there is no room for a stream, has not answered. */
@@ -80,11 +80,12 @@ static enum verdict ask_legacy(struct call *c, struct ticket *t)
 {
 	bool asked;
 
-	if (!ask_has_room(t))
+	if (!ask_has_room(c, t))
 		return call_fail(c, ERR_CONCURRENCY,
-				 "too many calls wait for the answer of their user; answer or cancel some");
+				 "too many calls wait for the answer of their user (limits.%s.streams); answer or "
+				 "cancel some",
+				 t->tell.limits->name);
 	asked = ticket_stream(t);
-
 	t->first_ask = gateway.asked + 1;
 	gateway.asked += c->asks_n;
 	for (size_t i = 0; asked && i < c->asks_n; i++) {
@@ -100,7 +101,7 @@ static enum verdict ask_legacy(struct call *c, struct ticket *t)
 	t->asking_next = gateway.asking;
 	gateway.asking = t;
 	t->account->asking++;
-	gateway.asking_n++;
+	gateway.asking_bytes += c->request->body.n;
 	c->timer.fire = ask_timeout;
 	timer_set(gateway.wheel, &c->timer, clock_now() + c->request->conf->mcp_ask_timeout);
 	return WAIT;

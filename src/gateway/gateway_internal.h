@@ -117,7 +117,7 @@ struct gateway {
 	struct stream_pool *streams;
 	struct listeners listeners;
 	struct ticket *asking; /* tickets whose call waits for its client */
-	size_t asking_n;
+	size_t asking_bytes;
 	uint64_t asked;           /* questions sent so far: no two have the same id */
 	struct seal_keys sealing; /* request states; read-only after start */
 	struct batch *batches;
