@@ -37,7 +37,8 @@ enum step {
 enum statement_kind {
 	STATEMENT_RUN,    /* submit SQL, wait, fetch a window of its rows */
 	STATEMENT_ATTACH, /* wait for a statement that exists, fetch a window of its rows */
-	STATEMENT_CANCEL  /* cancel a statement that exists */
+	STATEMENT_CANCEL, /* cancel a statement that exists */
+	STATEMENT_REST    /* one POST to another endpoint of the account; its answer comes into `raw` */
 };
 /* Where a statement is. */
 enum statement_state {
@@ -65,8 +66,9 @@ struct page {
 struct statement {
 	enum statement_kind kind;
 	/* fixed by the plan */
-	const char *sql;  /* RUN */
-	json_t *bindings; /* array of {"type","value"}; NULL for none; owned by the arena */
+	const char *sql;         /* RUN */
+	const char *path, *body; /* REST: the path with its query; JSON text */
+	json_t *bindings;        /* array of {"type","value"}; NULL for none; owned by the arena */
 	struct context context;
 	bool metadata;       /* the gateway's own short one: sent sync, not journalled */
 	bool write;          /* CLASS_DML or more: retry=true from the first try, journalled */

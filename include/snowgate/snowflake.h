@@ -12,7 +12,7 @@
 #include "snowgate/call.h"
 
 /* ---- the wire ---- */
-enum wire_op { WIRE_SUBMIT, WIRE_POLL, WIRE_FETCH, WIRE_CANCEL };
+enum wire_op { WIRE_SUBMIT, WIRE_POLL, WIRE_FETCH, WIRE_CANCEL, WIRE_REST };
 enum wire_result { WIRE_ANSWERED, WIRE_REFUSED, WIRE_TIMEOUT, WIRE_BROKEN, WIRE_TLS, WIRE_TOO_LARGE };
 /* WIRE_REFUSED: nothing was sent (name look-up, connect); WIRE_BROKEN: something may have been executed. */
 
@@ -33,6 +33,11 @@ struct wire_request {
 	struct buf answer;
 	char error[160]; /* what libcurl said; no secret */
 	void (*done)(struct wire_request *);
+	/* Answers that are taken as they come: with status 200, more() tells that bytes have been added to `answer`,
+	 * never from within send() or resume(). While more than `window` bytes wait there, the transfer is held; the
+	 * owner takes bytes off, then calls resume(). NULL: the whole answer is waited for, under answer's ceiling. */
+	void (*more)(struct wire_request *);
+	size_t window;
 	void *owner;
 	void *transfer; /* the wire's own, from send() to done() or abort() */
 };
@@ -41,6 +46,8 @@ struct wire {
 	void (*send)(struct wire *, struct wire_request *);
 	/* Gives up a request that was sent: done() is not called; the request is the caller's again. */
 	void (*abort)(struct wire *, struct wire_request *);
+	/* There is room again in the answer of a request with more(). */
+	void (*resume)(struct wire *, struct wire_request *);
 };
 
 /* ---- the module ---- */
