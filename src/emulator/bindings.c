@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <string.h>
 #include <strings.h>
+#include "casts.h"
 
 static bool whole_number(const char *text, int64_t *value)
 {
@@ -53,24 +54,56 @@ static bool bind_date(duckdb_prepared_statement p, idx_t i, const char *text)
 	return ms > -5000000 && ms < 5000000 && duckdb_bind_date(p, i, (duckdb_date){(int32_t)ms}) == DUCKDB_SUCCESS;
 }
 
-/* Nanoseconds, for TIMESTAMP_TZ followed by the offset, which does not change the instant. */
+/* Nanoseconds up to the year 9999 pass 64 bits. Reads up to a space or the end. */
+static bool nanoseconds(const char *text, int128 *value)
+{
+	bool negative = *text == '-';
+	int n = 0;
+
+	*value = 0;
+	for (text += negative; *text >= '0' && *text <= '9' && n < 30; text++, n++)
+		*value = *value * 10 + (*text - '0');
+	*value = negative ? -*value : *value;
+	return n > 0 && (!*text || *text == ' ');
+}
+
+/* "nanoseconds offset+1440", or a text that is a timestamp. */
+static bool bind_zoned(duckdb_prepared_statement p, idx_t i, const char *text)
+{
+	struct buf shown = buf_with_ceiling(128);
+	const char *space = strchr(text, ' ');
+	int64_t offset = ZONED_BIAS;
+	int128 value;
+	bool ok;
+
+	if (nanoseconds(text, &value)) {
+		ok = !space || parse_int(space + 1, 0, 2 * ZONED_BIAS, &offset);
+		value = zoned_pack(value, (int)offset - ZONED_BIAS);
+	} else {
+		ok = zoned_parse(text, strlen(text), &value);
+	}
+	if (ok) {
+		zoned_show(&shown, value);
+		ok = duckdb_bind_varchar_length(p, i, buf_text(&shown), shown.n) == DUCKDB_SUCCESS;
+	}
+	buf_free(&shown);
+	return ok;
+}
+
+/* Nanoseconds since midnight or 1970; microseconds are kept. */
 static bool bind_moment(duckdb_prepared_statement p, idx_t i, const char *type, const char *text)
 {
-	char digits[32];
-	size_t n = strcspn(text, " ");
-	int64_t ns;
+	int128 ns;
+	int64_t micros;
 
-	if (n >= sizeof digits)
-		return false;
-	memcpy(digits, text, n);
-	digits[n] = '\0';
-	if (!whole_number(digits, &ns))
+	if (!nanoseconds(text, &ns))
 		return strpbrk(text, "-:") && duckdb_bind_varchar_length(p, i, text, strlen(text)) == DUCKDB_SUCCESS;
+	micros = (int64_t)(ns / 1000 - (ns % 1000 < 0));
 	if (!strcasecmp(type, "TIME"))
-		return duckdb_bind_time(p, i, (duckdb_time){ns / 1000}) == DUCKDB_SUCCESS;
+		return duckdb_bind_time(p, i, (duckdb_time){micros}) == DUCKDB_SUCCESS;
 	if (!strcasecmp(type, "TIMESTAMP_NTZ"))
-		return duckdb_bind_timestamp(p, i, (duckdb_timestamp){ns / 1000}) == DUCKDB_SUCCESS;
-	return duckdb_bind_timestamp_tz(p, i, (duckdb_timestamp){ns / 1000}) == DUCKDB_SUCCESS;
+		return duckdb_bind_timestamp(p, i, (duckdb_timestamp){micros}) == DUCKDB_SUCCESS;
+	return duckdb_bind_timestamp_tz(p, i, (duckdb_timestamp){micros}) == DUCKDB_SUCCESS;
 }
 
 static bool bind_one(duckdb_prepared_statement p, idx_t i, const struct engine_binding *b)
@@ -79,7 +112,7 @@ static bool bind_one(duckdb_prepared_statement p, idx_t i, const struct engine_b
 
 	if (!b->value)
 		return duckdb_bind_null(p, i) == DUCKDB_SUCCESS;
-	if (!strcasecmp(type, "FIXED") || !strcasecmp(type, "DECFLOAT"))
+	if (!strcasecmp(type, "FIXED"))
 		return bind_number(p, i, b->value);
 	if (!strcasecmp(type, "REAL"))
 		return bind_real(p, i, b->value);
@@ -87,6 +120,8 @@ static bool bind_one(duckdb_prepared_statement p, idx_t i, const struct engine_b
 		return bind_boolean(p, i, b->value);
 	if (!strcasecmp(type, "DATE"))
 		return bind_date(p, i, b->value);
+	if (!strcasecmp(type, "TIMESTAMP_TZ"))
+		return bind_zoned(p, i, b->value);
 	if (!strncasecmp(type, "TIME", 4))
 		return bind_moment(p, i, type, b->value);
 	return duckdb_bind_varchar_length(p, i, b->value, strlen(b->value)) == DUCKDB_SUCCESS;

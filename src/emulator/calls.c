@@ -46,7 +46,7 @@ static void add_call(const struct call *c, const char *name, unsigned integers, 
 		buf_adds(out, k ? ", " : "");
 		buf_adds(out, cast ? "CAST(" : "");
 		emit_range(c->r, c->from[k], c->to[k], EMIT_EXPRESSION, out);
-		buf_adds(out, cast ? " AS BIGINT)" : "");
+		buf_adds(out, cast ? " AS INTEGER)" : "");
 	}
 	buf_adds(out, ")");
 }
@@ -212,12 +212,12 @@ static bool emit_to_date(struct call *c, struct buf *out)
 		return true;
 	token_name(c->name, name, sizeof name);
 	type = strstr(name, "DATE") ? "DATE" : strstr(name, "TIMESTAMP") ? "TIMESTAMP" : "TIME";
-	type = strstr(name, "LTZ") || strstr(name, "_TZ") ? "TIMESTAMPTZ" : type;
+	type = strstr(name, "LTZ") ? "TIMESTAMPTZ" : strstr(name, "_TZ") ? "TZ" : type;
 	value = argument(c, 0);
 	if (c->n == 2 && add_date_format(&c->t[c->from[1]], &format)) {
 		buf_addf(out, "CAST(%s(_SF_TEXT(%s), ", tried ? "TRY_STRPTIME" : "STRPTIME", value);
 		add_literal(out, buf_text(&format));
-		buf_addf(out, ") AS %s)", type);
+		buf_addf(out, ") AS %s)", strcmp(type, "TZ") ? type : "_SF_TZ");
 	} else {
 		const char *scale = c->n == 2 && c->t[c->from[1]].kind == TOKEN_NUMBER ? c->t[c->from[1]].text : "0";
 
@@ -226,6 +226,13 @@ static bool emit_to_date(struct call *c, struct buf *out)
 	free(value);
 	buf_free(&format);
 	return true;
+}
+
+static bool is_binary_format(const struct token *t)
+{
+	struct token word = {TOKEN_WORD, t->text + 1, t->n > 2 ? t->n - 2 : 0, false, LEX_NO_MATE};
+
+	return t->kind == TOKEN_STRING && token_in(&word, "|HEX|BASE64|UTF-8|UTF8|");
 }
 
 static bool emit_to_char(struct call *c, struct buf *out)
@@ -240,6 +247,8 @@ static bool emit_to_char(struct call *c, struct buf *out)
 	value = argument(c, 0);
 	if (c->n == 1) {
 		buf_addf(out, "_SF_TEXT(%s)", value);
+	} else if (is_binary_format(&c->t[c->from[1]])) {
+		buf_addf(out, "_SF_BINARY_TEXT(%s, %.*s)", value, (int)c->t[c->from[1]].n, c->t[c->from[1]].text);
 	} else if (add_date_format(&c->t[c->from[1]], &format)) {
 		buf_addf(out, "STRFTIME(%s, ", value);
 		add_literal(out, buf_text(&format));
@@ -376,7 +385,7 @@ static bool emit_listagg(struct call *c, struct buf *out)
 static bool emit_array_agg(struct call *c, struct buf *out)
 {
 	bool distinct = c->n && token_is(&c->t[c->from[0]], "DISTINCT");
-	char *order, *value;
+	char *order, *value, *over;
 
 	if (!token_in(c->name, "|ARRAY_AGG|ARRAYAGG|ARRAY_UNIQUE_AGG|"))
 		return false;
@@ -385,10 +394,12 @@ static bool emit_array_agg(struct call *c, struct buf *out)
 		return true;
 	order = take_within_group(c);
 	value = emit_text(c->r, c->from[0] + token_is(&c->t[c->from[0]], "DISTINCT"), c->to[0]);
-	buf_addf(out, "TO_JSON(COALESCE(LIST(%s%s %s) FILTER (WHERE %s IS NOT NULL), []))", distinct ? "DISTINCT " : "",
-		 value, order, value);
+	over = take_over(c);
+	buf_addf(out, "TO_JSON(COALESCE(LIST(%s%s %s) FILTER (WHERE %s IS NOT NULL) %s, []))",
+		 distinct ? "DISTINCT " : "", value, order, value, over);
 	free(order);
 	free(value);
+	free(over);
 	return true;
 }
 
@@ -570,10 +581,66 @@ static void add_count_of_rows(const struct call *c, struct buf *out)
 	buf_free(&row);
 }
 
+/* Any NULL makes the whole NULL. */
+static void add_concat(const struct call *c, struct buf *out)
+{
+	bool separated = token_is(c->name, "CONCAT_WS");
+
+	buf_addc(out, '(');
+	for (int k = separated; k < c->n; k++) {
+		char *value = argument(c, k), *separator = separated ? argument(c, 0) : NULL;
+
+		if (k > separated)
+			buf_adds(out, " || ");
+		if (separator && k > separated)
+			buf_addf(out, "%s || ", separator);
+		buf_addf(out, "_SF_TEXT(%s)", value);
+		free(value);
+		free(separator);
+	}
+	buf_addc(out, ')');
+}
+
+static void add_object_pick(const struct call *c, struct buf *out)
+{
+	char *object = argument(c, 0);
+
+	buf_addf(out, "_SF_OBJECT_PICK(%s, [", object);
+	for (int k = 1; k < c->n; k++) {
+		char *key = argument(c, k);
+
+		buf_addf(out, "%s%s", k > 1 ? ", " : "", key);
+		free(key);
+	}
+	buf_adds(out, "])");
+	free(object);
+}
+
+/* Functions that exist in Snowflake and not here. */
+static const char UNSUPPORTED[] =
+    "|CONDITIONAL_CHANGE_EVENT|CONDITIONAL_TRUE_EVENT|HASH_AGG|COLLATE|COLLATION|PARSE_URL|PARSE_XML|XMLGET|PARSE_IP|"
+    "SOUNDEX|"
+    "ARRAYS_TO_OBJECT|ARRAYS_ZIP|APPROX_TOP_K|MINHASH|HLL_ACCUMULATE|TIME_SLICE|SEARCH|ENCRYPT|DECRYPT|COMPRESS|"
+    "AI_COMPLETE|AI_CLASSIFY|AI_FILTER|AI_AGG|AI_EMBED|AI_EXTRACT|AI_SENTIMENT|";
+
+static void unsupported_call(const struct call *c)
+{
+	char name[64];
+
+	token_name(c->name, name, sizeof name);
+	plan_unsupported(c->r->plan, name);
+}
+
 static bool emit_misc(struct call *c, struct buf *out)
 {
 	if (token_in(c->name, "|SEQ1|SEQ2|SEQ4|SEQ8|"))
 		buf_adds(out, "_seq");
+	else if (token_in(c->name, UNSUPPORTED))
+		unsupported_call(c);
+	else if (token_in(c->name, "|CONCAT|CONCAT_WS|") && c->n)
+		add_concat(c, out);
+	else if (token_is(c->name, "OBJECT_PICK") && c->n > 1)
+		add_object_pick(c, out);
 	else if (token_is(c->name, "COUNT") && c->n > 1 && token_is(&c->t[c->from[0]], "DISTINCT"))
 		add_count_of_rows(c, out);
 	else if (token_in(c->name, "|REGEXP_LIKE|RLIKE|") && c->n == 3)

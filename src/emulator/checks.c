@@ -18,7 +18,10 @@ static bool object_exists(struct run *run, const struct plan_object *o)
 	    "= $3) + "
 	    "(SELECT count(*) FROM duckdb_views() WHERE database_name = $1 AND schema_name = $2 AND view_name = $3) + "
 	    "(SELECT count(*) FROM duckdb_sequences() WHERE database_name = $1 AND schema_name = $2 AND sequence_name "
-	    "= $3)";
+	    "= $3) + "
+	    "(SELECT count(*) FROM \"_SF\".main.\"_SF_OBJECT\" WHERE kind = 'SEMANTIC VIEW' AND db = $1 AND sc = $2 "
+	    "AND "
+	    "name = $3)";
 	const char *names[3] = {o->database, o->schema, o->name};
 	int64_t n;
 
@@ -95,7 +98,7 @@ bool objects_exist(struct run *run)
 		if (o->optional) {
 			snprintf(message, sizeof message, "Drop statement executed successfully (%s already dropped).",
 				 o->shown);
-			answer_message(run, message);
+			answer_message(run, strcasestr(run->plan->message, "dropped") ? message : run->plan->message);
 		} else {
 			answer_failure(run, &failure);
 		}

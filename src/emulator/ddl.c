@@ -4,6 +4,7 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
+#include "semantic.h"
 
 #define META "\"_SF\".main."
 
@@ -356,7 +357,45 @@ static void emit_query(struct ddl *d, int i)
 		fail_at(d->r, &d->t[i]);
 		return;
 	}
+	d->plan->derives = true;
 	emit_range(d->r, i, end, EMIT_EXPRESSION, &d->plan->sql);
+}
+
+/* (a INT, b) AS SELECT ...: the query's columns by position, cast to the types that are given. */
+static void create_typed(struct ddl *d, int open, int query)
+{
+	struct items *items = xalloc(sizeof *items);
+	struct buf *out = &d->plan->sql;
+
+	split_items(d->r, open + 1, d->t[open].mate, items);
+	buf_adds(out, " AS SELECT ");
+	for (int k = 0; k < items->n && d->plan->kind != PLAN_ERROR; k++) {
+		struct column c = {0};
+		char value[32];
+		int i = items->from[k];
+
+		token_name(&d->t[i], c.name, sizeof c.name);
+		snprintf(value, sizeof value, "_c%d", k + 1);
+		buf_adds(out, k ? ", " : "");
+		if (items->to[k] > i + 1) {
+			parse_type(d->r, i + 1, &c.type);
+			if (!c.type.known || c.type.next < items->to[k])
+				plan_unsupported(d->plan, "these column definitions with CREATE TABLE AS SELECT");
+			add_cast(out, value, &c.type, false);
+			remember_column(d, &c);
+		} else {
+			buf_adds(out, value);
+		}
+		buf_adds(out, " AS ");
+		add_quoted(out, c.name);
+	}
+	buf_adds(out, " FROM (");
+	emit_range(d->r, query, d->r->tokens.n, EMIT_EXPRESSION, out);
+	buf_adds(out, ") _q(");
+	for (int k = 0; k < items->n; k++)
+		buf_addf(out, "%s_c%d", k ? ", " : "", k + 1);
+	buf_adds(out, ")");
+	free(items);
 }
 
 static void create_table(struct ddl *d)
@@ -386,10 +425,8 @@ static void create_table(struct ddl *d)
 		return;
 	}
 	if (columns && i < d->r->tokens.n) {
-		plan_unsupported(d->plan, "column definitions with CREATE TABLE AS SELECT");
-		return;
-	}
-	if (columns) {
+		create_typed(d, columns, i + 1);
+	} else if (columns) {
 		buf_adds(&d->plan->sql, " (");
 		emit_columns(d, columns, &d->plan->sql);
 		buf_adds(&d->plan->sql, ")");
@@ -593,6 +630,19 @@ static void rewrite_create(struct ddl *d)
 
 /* ---- DROP ---- */
 
+static void drop_function(struct ddl *d)
+{
+	if (!resolve_object(d->r, &d->name, PLAN_TABLE, &d->object))
+		return;
+	require_writer(d, "function", last_part(d));
+	if (!d->if_exists && d->plan->functions_n < PLAN_FUNCTIONS_MAX)
+		snprintf(d->plan->functions[d->plan->functions_n++], PLAN_NAME_MAX, "%s", d->object.name);
+	buf_addf(&d->plan->sql, "DROP MACRO %s", d->if_exists ? "IF EXISTS " : "");
+	add_object(&d->plan->sql, &d->object);
+	forget_object(&d->plan->after, &d->object);
+	say(d, "%s successfully dropped.", last_part(d));
+}
+
 static void rewrite_drop(struct ddl *d)
 {
 	static const struct {
@@ -604,6 +654,10 @@ static void rewrite_drop(struct ddl *d)
 	};
 	size_t k = 0;
 
+	if (token_is(&d->t[d->kind], "FUNCTION")) {
+		drop_function(d);
+		return;
+	}
 	while (k < ARRAY_LEN(KINDS) && !token_is(&d->t[d->kind], KINDS[k].word))
 		k++;
 	if (k == ARRAY_LEN(KINDS)) {
@@ -632,7 +686,9 @@ static void rewrite_drop(struct ddl *d)
 
 static void start_alter(struct ddl *d, struct buf *out)
 {
-	buf_adds(out, out->n ? "; ALTER TABLE " : "ALTER TABLE ");
+	bool view = token_is(&d->t[d->kind], "VIEW");
+
+	buf_addf(out, "%sALTER %s ", out->n ? "; " : "", view ? "VIEW" : "TABLE");
 	add_object(out, &d->object);
 }
 
@@ -643,8 +699,10 @@ static void alter_add(struct ddl *d, int i)
 	i += token_is(&d->t[i], "COLUMN");
 	if (token_is(&d->t[i], "IF"))
 		i += 3;
-	if (token_in(&d->t[i], "|CONSTRAINT|PRIMARY|UNIQUE|FOREIGN|"))
+	if (token_in(&d->t[i], "|CONSTRAINT|PRIMARY|UNIQUE|FOREIGN|")) {
+		mark_key(d, i, d->r->tokens.n);
 		return;
+	}
 	items = xalloc(sizeof *items);
 	split_items(d->r, i, d->r->tokens.n, items);
 	for (int k = 0; k < items->n; k++) {
@@ -732,6 +790,103 @@ static void comment_object(struct ddl *d, int value)
 	add_meta_key(out, &d->object, "name");
 }
 
+/* [COLUMN] name {[SET DATA] TYPE t | SET|DROP NOT NULL | SET|DROP DEFAULT ... | [UN]SET COMMENT ...} */
+static void alter_column(struct ddl *d, int i)
+{
+	struct buf *out = &d->plan->sql;
+	struct column c = {0};
+	const struct token *t;
+
+	i += token_is(&d->t[i], "COLUMN");
+	token_name(&d->t[i], c.name, sizeof c.name);
+	t = &d->t[++i];
+	if (token_is(t, "COMMENT") || token_is(t, "UNSET")) {
+		buf_adds(&d->plan->after, "UPDATE " META "\"_SF_COLUMN\" SET comment = ");
+		if (token_is(t, "COMMENT") && t[1].kind == TOKEN_STRING)
+			emit_string(t + 1, &d->plan->after);
+		else
+			buf_adds(&d->plan->after, "''");
+		buf_adds(&d->plan->after, " WHERE col = ");
+		add_literal(&d->plan->after, c.name);
+		buf_adds(&d->plan->after, " AND db = ");
+		add_literal(&d->plan->after, d->object.database);
+		buf_adds(&d->plan->after, " AND sc = ");
+		add_literal(&d->plan->after, d->object.schema);
+		buf_adds(&d->plan->after, " AND tb = ");
+		add_literal(&d->plan->after, d->object.name);
+		return;
+	}
+	start_alter(d, out);
+	buf_adds(out, " ALTER COLUMN ");
+	add_quoted(out, c.name);
+	if (token_in(t, "|SET|DROP|") && token_is(t + 1, "NOT") && token_is(t + 2, "NULL")) {
+		buf_adds(out, token_is(t, "SET") ? " SET NOT NULL" : " DROP NOT NULL");
+	} else if (token_is(t, "DROP") && token_is(t + 1, "DEFAULT")) {
+		buf_adds(out, " DROP DEFAULT");
+	} else if (token_is(t, "SET") && token_is(t + 1, "DEFAULT")) {
+		buf_adds(out, " SET DEFAULT ");
+		emit_range(d->r, i + 2, d->r->tokens.n, EMIT_EXPRESSION, out);
+	} else {
+		i += token_is(t, "SET") ? 3 : token_is(t, "TYPE") ? 1 : 0;
+		parse_type(d->r, i, &c.type);
+		if (!c.type.known) {
+			fail_at(d->r, &d->t[i]);
+			return;
+		}
+		buf_addf(out, " SET DATA TYPE %s", c.type.duck);
+		buf_adds(&d->plan->after, "DELETE FROM " META "\"_SF_COLUMN\" WHERE col = ");
+		add_literal(&d->plan->after, c.name);
+		buf_adds(&d->plan->after, " AND db = ");
+		add_literal(&d->plan->after, d->object.database);
+		buf_adds(&d->plan->after, " AND sc = ");
+		add_literal(&d->plan->after, d->object.schema);
+		buf_adds(&d->plan->after, " AND tb = ");
+		add_literal(&d->plan->after, d->object.name);
+		buf_adds(&d->plan->after, "; ");
+		remember_column(d, &c);
+	}
+}
+
+/* a and b change their names; what is remembered of them goes with the tables. */
+static void swap_tables(struct ddl *d, int i)
+{
+	struct plan_object other;
+	struct name name;
+
+	parse_name(d->r, i, &name);
+	if (!resolve_object(d->r, &name, PLAN_TABLE, &other))
+		return;
+	if (strcmp(other.database, d->object.database) || strcmp(other.schema, d->object.schema)) {
+		plan_unsupported(d->plan, "SWAP WITH a table of another schema");
+		return;
+	}
+	require_object(d->r, &other);
+	for (int step = 0; step < 3; step++) {
+		struct plan_object from = step == 0 ? d->object : other;
+		struct buf *out = step < 2 ? &d->plan->before : &d->plan->sql;
+
+		if (step == 2)
+			snprintf(from.name, sizeof from.name, "_SF_SWAP");
+		buf_adds(out, "ALTER TABLE ");
+		add_object(out, &from);
+		buf_adds(out, " RENAME TO ");
+		add_quoted(out, step == 0 ? "_SF_SWAP" : step == 1 ? d->object.name : other.name);
+		buf_adds(out, step < 2 ? "; " : "");
+		for (int k = 0; k < 2; k++) {
+			buf_addf(&d->plan->after, "UPDATE " META "\"%s\" SET %s = ", k ? "_SF_COLUMN" : "_SF_OBJECT",
+				 k ? "tb" : "name");
+			add_literal(&d->plan->after, step == 0 ? "_SF_SWAP" : step == 1 ? d->object.name : other.name);
+			add_meta_key(&d->plan->after, &from, k ? "tb" : "name");
+		}
+	}
+}
+
+static void unset_comment(struct ddl *d)
+{
+	buf_adds(&d->plan->after, "UPDATE " META "\"_SF_OBJECT\" SET comment = ''");
+	add_meta_key(&d->plan->after, &d->object, "name");
+}
+
 static void rewrite_alter_table(struct ddl *d)
 {
 	const struct token *t = &d->t[d->at];
@@ -752,7 +907,15 @@ static void rewrite_alter_table(struct ddl *d)
 		drop_columns(d, d->at + 1);
 	else if (token_is(t, "SET") && token_is(t + 1, "COMMENT"))
 		comment_object(d, d->at + 3);
-	else if (!token_in(t, "|CLUSTER|SUSPEND|RESUME|"))
+	else if (token_in(t, "|ALTER|MODIFY|"))
+		alter_column(d, d->at + 1);
+	else if (token_is(t, "SWAP") && token_is(t + 1, "WITH"))
+		swap_tables(d, d->at + 2);
+	else if (token_is(t, "UNSET") && token_is(t + 1, "COMMENT"))
+		unset_comment(d);
+	else if (!token_in(t, "|CLUSTER|SUSPEND|RESUME|") &&
+		 !(token_in(t, "|SET|UNSET|") && token_in(t + 1, PROPERTIES)) &&
+		 !(token_is(t, "DROP") && token_in(t + 1, "|CLUSTERING|PRIMARY|CONSTRAINT|UNIQUE|")))
 		plan_unsupported(d->plan, "this form of ALTER TABLE");
 }
 
@@ -795,7 +958,7 @@ static void rewrite_comment(struct ddl *d)
 	}
 	if (!resolve_object(d->r, &d->name, token_is(&d->t[d->kind], "SCHEMA") ? PLAN_SCHEMA : PLAN_TABLE, &d->object))
 		return;
-	require_object(d->r, &d->object);
+	require_object(d->r, &d->object)->optional = d->if_exists;
 	require_writer(d, "table", last_part(d));
 	say(d, "Statement executed successfully.");
 	if (!column) {
@@ -823,6 +986,10 @@ static void parse_head(struct ddl *d)
 		d->replace = true;
 		i += 2;
 	}
+	if (token_is(&d->t[0], "COMMENT") && token_is(&d->t[i], "IF")) {
+		d->if_exists = true;
+		i += 2;
+	}
 	for (; token_in(&d->t[i], "|TRANSIENT|SECURE|TEMPORARY|TEMP|LOCAL|GLOBAL|VOLATILE|RECURSIVE|MATERIALIZED|ON|");
 	     i++)
 		d->temporary = d->temporary || token_in(&d->t[i], "|TEMPORARY|TEMP|VOLATILE|");
@@ -839,6 +1006,26 @@ static void parse_head(struct ddl *d)
 	d->at = d->name.next;
 }
 
+/* CREATE [OR REPLACE] | DROP | ALTER SEMANTIC VIEW [IF [NOT] EXISTS] name */
+static bool rewrite_semantic(struct ddl *d)
+{
+	bool replace = token_is(&d->t[1], "OR") && token_is(&d->t[2], "REPLACE");
+	int i = replace ? 3 : 1;
+	bool not_exists = token_is(&d->t[i + 2], "IF") && token_is(&d->t[i + 3], "NOT");
+	bool exists = token_is(&d->t[i + 2], "IF") && !not_exists;
+
+	if (!token_is(&d->t[i], "SEMANTIC") || !token_is(&d->t[i + 1], "VIEW"))
+		return false;
+	i += 2 + (not_exists ? 3 : exists ? 2 : 0);
+	if (token_is(&d->t[0], "CREATE"))
+		create_semantic_view(d->r, i, replace, not_exists);
+	else if (token_is(&d->t[0], "DROP"))
+		drop_semantic_view(d->r, i, exists);
+	else
+		plan_unsupported(d->plan, "ALTER SEMANTIC VIEW");
+	return true;
+}
+
 bool rewrite_ddl(struct rewriter *r)
 {
 	struct ddl *d;
@@ -853,6 +1040,10 @@ bool rewrite_ddl(struct rewriter *r)
 	d->r = r;
 	d->plan = r->plan;
 	d->t = r->t;
+	if (rewrite_semantic(d)) {
+		free(d);
+		return true;
+	}
 	parse_head(d);
 	if (!token_is_name(&d->t[d->kind]) || !d->name.parts)
 		fail_at(r, token_is_name(&d->t[d->kind]) ? &d->t[d->at] : &d->t[d->kind]);

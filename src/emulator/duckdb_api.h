@@ -23,6 +23,8 @@ typedef struct duckdb_logical_type_ *duckdb_logical_type;
 typedef struct duckdb_function_ *duckdb_scalar_function;
 typedef struct duckdb_function_set_ *duckdb_scalar_function_set;
 typedef struct duckdb_function_info_ *duckdb_function_info;
+typedef struct duckdb_cast_function_ *duckdb_cast_function;
+typedef struct duckdb_create_type_info_ *duckdb_create_type_info;
 typedef struct { /* opaque; passed by value to some functions */
 	uint64_t private_numbers[3];
 	void *private_pointers[3];
@@ -61,6 +63,7 @@ typedef struct { /* up to 12 bytes live inside, longer ones behind the pointer *
 	} value;
 } duckdb_string_t;
 typedef void (*duckdb_scalar_function_f)(duckdb_function_info info, duckdb_data_chunk input, duckdb_vector output);
+typedef bool (*duckdb_cast_f)(duckdb_function_info info, idx_t count, duckdb_vector input, duckdb_vector output);
 typedef void (*duckdb_delete_f)(void *data);
 
 typedef enum {
@@ -189,6 +192,23 @@ typedef enum {
 	X(duckdb_state, duckdb_add_scalar_function_to_set, (duckdb_scalar_function_set, duckdb_scalar_function))       \
 	X(duckdb_state, duckdb_register_scalar_function_set, (duckdb_connection, duckdb_scalar_function_set))          \
 	X(void, duckdb_destroy_scalar_function_set, (duckdb_scalar_function_set *))                                    \
+	X(duckdb_logical_type, duckdb_array_type_child_type, (duckdb_logical_type))                                    \
+	X(idx_t, duckdb_array_type_array_size, (duckdb_logical_type))                                                  \
+	X(duckdb_vector, duckdb_array_vector_get_child, (duckdb_vector))                                               \
+	X(void, duckdb_vector_assign_string_element_len, (duckdb_vector, idx_t, const char *, idx_t))                  \
+	X(void, duckdb_logical_type_set_alias, (duckdb_logical_type, const char *))                                    \
+	X(duckdb_state, duckdb_register_logical_type,                                                                  \
+	  (duckdb_connection, duckdb_logical_type, duckdb_create_type_info))                                           \
+	X(duckdb_cast_function, duckdb_create_cast_function, (void))                                                   \
+	X(void, duckdb_cast_function_set_source_type, (duckdb_cast_function, duckdb_logical_type))                     \
+	X(void, duckdb_cast_function_set_target_type, (duckdb_cast_function, duckdb_logical_type))                     \
+	X(void, duckdb_cast_function_set_implicit_cast_cost, (duckdb_cast_function, int64_t))                          \
+	X(void, duckdb_cast_function_set_function, (duckdb_cast_function, duckdb_cast_f))                              \
+	X(int, duckdb_cast_function_get_cast_mode, (duckdb_function_info))                                             \
+	X(void, duckdb_cast_function_set_error, (duckdb_function_info, const char *))                                  \
+	X(void, duckdb_cast_function_set_row_error, (duckdb_function_info, const char *, idx_t, duckdb_vector))        \
+	X(duckdb_state, duckdb_register_cast_function, (duckdb_connection, duckdb_cast_function))                      \
+	X(void, duckdb_destroy_cast_function, (duckdb_cast_function *))                                                \
 	X(void, duckdb_free, (void *))
 
 #define DUCKDB_DECLARE(result, name, arguments) extern result name arguments;

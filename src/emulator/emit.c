@@ -4,6 +4,7 @@
 #include <ctype.h>
 #include <stdio.h>
 #include <string.h>
+#include <strings.h>
 
 #define NO_OPERAND ((size_t)-1)
 
@@ -22,10 +23,22 @@ struct level {
 
 typedef bool emit_f(struct level *l);
 
+/* Plain names to Snowflake, reserved in DuckDB. */
+static const char DUCK_WORDS[] = "|AT|DO|ANALYSE|ANALYZE|ASYMMETRIC|BOTH|CONCURRENTLY|DEFERRABLE|FREEZE|GLOB|INITIALLY|"
+				 "ISNULL|LAMBDA|LEADING|NOTNULL|OVERLAPS|PLACING|POSITIONAL|SEMI|SHOW|SUMMARIZE|"
+				 "SYMMETRIC|TRAILING|VARIADIC|VERBOSE|";
+
 void emit_identifier(const struct token *t, struct buf *out)
 {
 	if (t->kind == TOKEN_QUOTED) {
 		buf_add(out, t->text, t->n);
+		return;
+	}
+	if (token_in(t, DUCK_WORDS)) {
+		char name[64];
+
+		token_name(t, name, sizeof name);
+		add_quoted(out, name);
 		return;
 	}
 	for (size_t i = 0; i < t->n; i++)
@@ -131,6 +144,14 @@ static void add_item_name(const struct level *l, int from, int to)
 		buf_addc(l->out, c == '\n' ? ' ' : c);
 	}
 	buf_addc(l->out, '"');
+}
+
+static void add_token_name(const struct level *l, const struct token *t)
+{
+	char text[PLAN_NAME_MAX];
+
+	snprintf(text, sizeof text, "%.*s", (int)(t->n < 250 ? t->n : 250), t->text);
+	add_quoted(l->out, text);
 }
 
 static void emit_select_item(struct level *l, int from, int to)
@@ -304,6 +325,42 @@ static bool emit_sample(struct level *l)
 	return true;
 }
 
+/* PIVOT (f(x) FOR c IN ('a', 'b' AS n)): the columns are named as the values are written, quotes and all. */
+static bool emit_pivot(struct level *l)
+{
+	int open = l->i + 1, in;
+	struct items *items;
+
+	if (!token_is(&l->t[l->i], "PIVOT") || !token_is_op(&l->t[open], "("))
+		return false;
+	for (in = open + 1; in < l->t[open].mate && !token_is(&l->t[in], "IN");)
+		in = l->t[in].mate > in ? l->t[in].mate + 1 : in + 1;
+	if (!token_is_op(&l->t[in + 1], "(") || token_in(&l->t[in + 2], "|ANY|SELECT|")) {
+		plan_unsupported(l->r->plan, "PIVOT over values that are not listed");
+		return true;
+	}
+	buf_adds(l->out, "PIVOT (");
+	emit_range(l->r, open + 1, in, EMIT_EXPRESSION, l->out);
+	buf_adds(l->out, " IN (");
+	items = xalloc(sizeof *items);
+	split_items(l->r, in + 2, l->t[in + 1].mate, items);
+	for (int k = 0; k < items->n; k++) {
+		buf_adds(l->out, k ? ", " : "");
+		emit_range(l->r, items->from[k], items->to[k], EMIT_EXPRESSION, l->out);
+		if (items->to[k] == items->from[k] + 1) {
+			buf_adds(l->out, " AS ");
+			add_token_name(l, &l->t[items->from[k]]);
+		}
+	}
+	free(items);
+	buf_adds(l->out, ") ");
+	emit_range(l->r, l->t[in + 1].mate + 1, l->t[open].mate, EMIT_EXPRESSION, l->out);
+	buf_adds(l->out, ")");
+	l->i = l->t[open].mate + 1;
+	l->operand = NO_OPERAND;
+	return true;
+}
+
 /* AT(...), BEFORE(...): the past is not kept, and an answer from the present would be wrong. */
 static bool emit_time_travel(struct level *l)
 {
@@ -474,6 +531,52 @@ static bool emit_path(struct level *l)
 	return true;
 }
 
+/* [1, 'a'] */
+static bool emit_array_literal(struct level *l)
+{
+	const struct token *t = &l->t[l->i];
+	size_t at = l->out->n;
+
+	if (has_operand(l) || !token_is_op(t, "[") || t->mate < 0)
+		return false;
+	buf_adds(l->out, "JSON_ARRAY(");
+	emit_range(l->r, l->i + 1, t->mate, EMIT_EXPRESSION, l->out);
+	buf_adds(l->out, ")");
+	l->operand = at;
+	l->i = t->mate + 1;
+	return true;
+}
+
+/* {'a': 1, 'b': {'c': 2}} */
+static bool emit_object_literal(struct level *l)
+{
+	int close = token_is_op(&l->t[l->i], "{") ? l->t[l->i].mate : -1, i = l->i + 1;
+	size_t at = l->out->n;
+
+	if (close < 0 || has_operand(l))
+		return false;
+	buf_adds(l->out, "JSON_MERGE_PATCH('{}', JSON_OBJECT(");
+	while (i < close && l->r->plan->kind != PLAN_ERROR) {
+		int to = i + 2;
+
+		if (l->t[i].kind != TOKEN_STRING || !token_is_op(&l->t[i + 1], ":")) {
+			fail_at(l->r, &l->t[i]);
+			break;
+		}
+		while (to < close && !token_is_op(&l->t[to], ","))
+			to = l->t[to].mate > to ? l->t[to].mate + 1 : to + 1;
+		emit_string(&l->t[i], l->out);
+		buf_adds(l->out, ", ");
+		emit_range(l->r, i + 2, to, EMIT_EXPRESSION, l->out);
+		i = to + 1;
+		buf_adds(l->out, i < close ? ", " : "");
+	}
+	buf_adds(l->out, "))");
+	l->operand = at;
+	l->i = close + 1;
+	return true;
+}
+
 static bool emit_subscript(struct level *l)
 {
 	const struct token *t = &l->t[l->i];
@@ -517,6 +620,47 @@ static bool emit_cast(struct level *l)
 
 /* ---- operands ---- */
 
+/* A decimal text of the wire: its digits before and behind the point; false when it is no plain number. */
+static bool number_digits(const char *text, int *whole, int *scale)
+{
+	bool point = false;
+
+	*whole = *scale = 0;
+	for (text += *text == '-' || *text == '+'; *text; text++) {
+		if (*text == '.' && !point)
+			point = true;
+		else if (!isdigit((unsigned char)*text))
+			return false;
+		else
+			*(point ? scale : whole) += 1;
+	}
+	return *whole + *scale > 0 && *whole + *scale <= 38;
+}
+
+/* ? becomes $n, so that copies of an operand stay one parameter, cast to the type of its binding. */
+static void emit_binding(struct level *l)
+{
+	const struct engine_binding *b;
+	const char *type;
+	int n = 1, whole, scale;
+
+	for (int i = 0; i < l->i; i++)
+		n += token_is_op(&l->t[i], "?");
+	b = (size_t)n <= l->r->bindings_n ? &l->r->bindings[n - 1] : NULL;
+	type = b && b->type && b->value ? b->type : "";
+	if (!strcasecmp(type, "TIMESTAMP_TZ"))
+		buf_addf(l->out, "CAST($%d AS _SF_TZ)", n);
+	else if (!strcasecmp(type, "DECFLOAT"))
+		buf_addf(l->out, "CAST($%d AS _SF_DECFLOAT)", n);
+	else if (!strcasecmp(type, "BINARY"))
+		buf_addf(l->out, "CAST($%d AS BLOB)", n);
+	else if (!strcasecmp(type, "FIXED") && number_digits(b->value, &whole, &scale) && (scale || whole > 18))
+		buf_addf(l->out, scale ? "CAST($%d AS DECIMAL(%d,%d))" : "CAST($%d AS HUGEINT)", n, whole + scale,
+			 scale);
+	else
+		buf_addf(l->out, "$%d", n);
+}
+
 static bool emit_literal(struct level *l)
 {
 	const struct token *t = &l->t[l->i];
@@ -527,7 +671,7 @@ static bool emit_literal(struct level *l)
 	else if (t->kind == TOKEN_NUMBER)
 		buf_add(l->out, t->text, t->n);
 	else if (token_is_op(t, "?"))
-		buf_adds(l->out, "?");
+		emit_binding(l);
 	else if (t->kind == TOKEN_VARIABLE && isdigit((unsigned char)t->text[1]))
 		buf_addf(l->out, "COLUMN%.*s", (int)t->n - 1, t->text + 1);
 	else if (t->kind == TOKEN_VARIABLE)
@@ -621,7 +765,8 @@ static bool is_call(const struct level *l)
 	const struct token *t = &l->t[l->i];
 
 	bool named_as_keyword =
-	    token_in(t, "|LEFT|RIGHT|REPLACE|INSERT|") && !token_is_op(t - 1, "*") && !token_is(t - 1, "THEN");
+	    (token_in(t, "|LEFT|RIGHT|REPLACE|INSERT|") || (token_in(t, "|LIKE|ILIKE|RLIKE|") && !has_operand(l))) &&
+	    !token_is_op(t - 1, "*") && !token_is(t - 1, "THEN");
 
 	if (!token_is_op(t + 1, "(") || (is_keyword(t) && !named_as_keyword) || token_is(t - 1, "AS"))
 		return false;
@@ -676,9 +821,9 @@ static bool emit_other(struct level *l)
 }
 
 static emit_f *const EMITTERS[] = {
-    emit_select,      emit_table, emit_minus, emit_sample,    emit_time_travel, emit_match_condition,
-    emit_like_any,    emit_rlike, emit_path,  emit_subscript, emit_cast,        emit_literal,
-    emit_parenthesis, emit_name,  emit_other,
+    emit_select,          emit_table,         emit_minus,          emit_sample,      emit_pivot,     emit_time_travel,
+    emit_match_condition, emit_like_any,      emit_rlike,          emit_path,        emit_subscript, emit_cast,
+    emit_literal,         emit_array_literal, emit_object_literal, emit_parenthesis, emit_name,      emit_other,
 };
 
 void emit_range(struct rewriter *r, int from, int to, enum emit_place place, struct buf *out)

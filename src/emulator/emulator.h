@@ -14,21 +14,28 @@
 #define EMULATOR_BODY_MAX            ((size_t)8 << 20) /* request bodies */
 
 struct control;
+struct cortex;
 struct engine;
 struct pool;
 struct registry;
 struct server;
 struct keyring;
+struct oauth;
+struct record;
 struct wheel;
 
 struct emulator {
 	bool control_enabled, stub, tls;
+	bool bare_partitions;   /* later partitions are bare arrays */
 	size_t partition_bytes; /* 0: the default, or what CLIENT_RESULT_CHUNK_SIZE asks for */
 	struct engine *engine;  /* NULL with --stub */
 	struct wheel *wheel;
 	struct pool *pool;
 	struct server *server;
 	struct keyring *keyring;
+	struct oauth *oauth;
+	struct cortex *cortex;
+	struct record *record; /* NULL: nothing is recorded */
 	struct registry *registry;
 	struct control *control;
 };

@@ -6,12 +6,14 @@
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
+#include "casts.h"
 #include "natives.h"
 #include "rewriter.h"
 
 extern const char emulator_memory_sql[];
 extern const char emulator_macros_sql[];
 extern const char emulator_sample_sql[];
+extern const char emulator_sample_semantic_sql[];
 
 #define SUFFIX ".duckdb"
 
@@ -180,6 +182,10 @@ static bool prepare_database(struct engine *engine, duckdb_connection connection
 					"sf_timezone = ''; SET VARIABLE sf_scale = 0.01::DOUBLE";
 	struct failure failure;
 
+	if (!register_casts(connection)) {
+		snprintf(why, size, "the types and casts do not register");
+		return false;
+	}
 	if (!engine_attach(engine, connection, "_SF", &failure) || !attach_files(engine, connection, &failure)) {
 		snprintf(why, size, "%s", failure.message);
 		return false;
@@ -197,6 +203,22 @@ static bool prepare_database(struct engine *engine, duckdb_connection connection
 	return close_the_fence(connection, options, why, size);
 }
 
+/* The sample semantic view is Snowflake SQL: it goes the way of any statement, where it is not there yet. */
+static bool create_sample_view(struct engine *engine, char *why, size_t size)
+{
+	struct engine_statement statement = {.text = emulator_sample_semantic_sql,
+					     .context = {.user = "DEMO", .role = "SYSADMIN", .database = "DEMO"}};
+	struct engine_result result;
+	bool ok;
+
+	engine_run(engine, NULL, &statement, 0, &result);
+	ok = !result.code[0] || !strcmp(result.code, "002002");
+	if (!ok)
+		snprintf(why, size, "the sample semantic view: %s", result.message);
+	engine_result_free(&result);
+	return ok;
+}
+
 struct engine *engine_open(const struct engine_options *options, char *why, size_t size)
 {
 	struct engine *engine = xalloc(sizeof *engine);
@@ -211,6 +233,8 @@ struct engine *engine_open(const struct engine_options *options, char *why, size
 		ok = prepare_database(engine, connection, options, why, size);
 		duckdb_disconnect(&connection);
 	}
+	if (ok && options->sample_data && engine_has_database(engine, "DEMO"))
+		ok = create_sample_view(engine, why, size);
 	if (ok)
 		return engine;
 	engine_close(engine);
@@ -259,4 +283,15 @@ bool engine_has_role(struct engine *engine, const char *user, const char *name)
 {
 	(void)user; /* every user has every role */
 	return has(engine, "SELECT count(*) FROM \"_SF\".main.\"_SF_ROLE\" WHERE name = ?", name);
+}
+
+bool engine_role_is_granted(const char *granted, const char *name)
+{
+	size_t n = strlen(name);
+
+	for (const char *p = granted; p && *p; p += strcspn(p, ","), p += *p == ',') {
+		if (strcspn(p, ",") == n && !strncmp(p, name, n))
+			return true;
+	}
+	return !granted;
 }

@@ -62,6 +62,16 @@ static void upper(char *text)
 		*text = (char)toupper((unsigned char)*text);
 }
 
+/* The word as the statement spells it. */
+static void as_written(const char *text, char *word, size_t size)
+{
+	const char *at = strcasestr(text, word);
+	size_t n = strlen(word);
+
+	if (at)
+		snprintf(word, size, "%.*s", (int)n, at);
+}
+
 static void syntax_error(const char *message, const char *text, struct failure *f)
 {
 	char word[256] = "<EOF>";
@@ -70,6 +80,7 @@ static void syntax_error(const char *message, const char *text, struct failure *
 
 	if (quoted_part(message, "at or near ", '"', word, sizeof word)) {
 		find_position(text, word, &line, &column);
+		as_written(text, word, sizeof word);
 	} else {
 		lex_sql(text, strlen(text), &tokens);
 		token_position(&tokens, &tokens.items[tokens.n], &line, &column);
@@ -77,6 +88,19 @@ static void syntax_error(const char *message, const char *text, struct failure *
 	}
 	set_failure(f, "001003", "42000",
 		    "SQL compilation error:\nsyntax error line %d at position %d unexpected '%s'.", line, column, word);
+}
+
+/* Referenced update column NAME not found */
+static bool update_column(const char *message, char *name, size_t size)
+{
+	static const char LEAD[] = "Referenced update column ";
+	const char *at = strstr(message, LEAD);
+
+	if (!at)
+		return false;
+	at += strlen(LEAD);
+	snprintf(name, size, "%.*s", (int)strcspn(at, " \n"), at);
+	return true;
 }
 
 /* True when the message names a thing that was not found. */
@@ -92,7 +116,8 @@ static bool missing_name(const char *message, const char *text, struct failure *
 	    quoted_part(message, "Referenced table ", '"', name, sizeof name) ||
 	    quoted_part(message, "does not have a column named ", '"', name, sizeof name) ||
 	    quoted_part(message, "not found in FROM clause", '"', name, sizeof name) ||
-	    quoted_part(message, "Referenced update column ", ' ', name, sizeof name)) {
+	    quoted_part(message, "does not have a column with name ", '"', name, sizeof name) ||
+	    update_column(message, name, sizeof name)) {
 		if (!strncmp(name, "_", 1) && !strcmp(name, "_seq")) {
 			set_failure(f, "000002", "0A000",
 				    "Unsupported feature 'SEQ functions outside of TABLE(GENERATOR(...))'.");
@@ -128,6 +153,15 @@ static bool wrong_arguments(const char *message, struct failure *f)
 	    !quoted_part(message, "function call ", '"', call, sizeof call))
 		snprintf(call, sizeof call, "this function");
 	end = strchr(call, '(');
+	if (end && end[1] == ')') {
+		upper(call);
+		set_failure(
+		    f, "000938", "22023",
+		    "SQL compilation error: error line 1 at position 0\nnot enough arguments for function [%s], "
+		    "expected 1, got 0",
+		    strncmp(call, "_SF_", 4) ? call : call + 4);
+		return true;
+	}
 	if (end)
 		*end = '\0';
 	upper(call);
@@ -154,6 +188,15 @@ static void binder_error(const char *message, const char *text, struct failure *
 		    columns, values);
 		return;
 	}
+	if (strstr(message, "same number of result columns")) {
+		set_failure(f, "001789", "42601",
+			    "SQL compilation error:\ninvalid number of result columns for set operator input branches");
+		return;
+	}
+	if (strstr(message, "WHERE clause cannot contain aggregates")) {
+		set_failure(f, "002076", "42601", "SQL compilation error:\nInvalid aggregate function in where clause");
+		return;
+	}
 	if (strstr(message, "Conversion Error") || strstr(message, "Unimplemented type for cast"))
 		set_failure(f, "100038", "22018", "Value cannot be converted to the type asked for");
 	else
@@ -169,7 +212,7 @@ static void conversion_error(const char *message, struct failure *f)
 		quoted_part(message, ": ", '"', value, sizeof value);
 	if (strstr(message, "date field") || strstr(message, "DATE"))
 		set_failure(f, "100040", "22007", "Date '%s' is not recognized", value);
-	else if (strstr(message, "timestamp") || strstr(message, "parse string"))
+	else if (strstr(message, "timestamp") || strstr(message, "parse string") || strstr(message, "TimeZone"))
 		set_failure(f, "100035", "22007", "Timestamp '%s' is not recognized", value);
 	else if (strstr(message, "time field"))
 		set_failure(f, "100108", "22007", "Time '%s' is not recognized", value);
@@ -177,10 +220,33 @@ static void conversion_error(const char *message, struct failure *f)
 		set_failure(f, "100037", "22018", "Boolean value '%s' is not recognized", value);
 	else if (strstr(message, "JSON") || strstr(message, "json"))
 		set_failure(f, "100069", "22P02", "Error parsing JSON: %s", value);
-	else if (strstr(message, "out of range") || strstr(message, "Out of Range"))
+	else if (strstr(message, "out of range") || strstr(message, "Could not cast value") ||
+		 strstr(message, "Out of Range"))
 		set_failure(f, "100039", "22003", "Numeric value is out of range");
+	else if (strstr(message, "legal hex-encoded"))
+		set_failure(f, "100115", "22000", "%.*s", (int)strcspn(message, "\n"),
+			    strstr(message, "The following"));
 	else
 		set_failure(f, "100038", "22018", "Numeric value '%s' is not recognized", value);
+}
+
+/* What the regular expressions' parser says of a pattern. */
+static bool is_pattern_error(const char *message)
+{
+	static const char *const WORDS[] = {"missing )",
+					    "missing ]",
+					    "unexpected )",
+					    "no argument for repetition",
+					    "invalid escape sequence",
+					    "bad repetition operator",
+					    "invalid perl operator",
+					    "invalid character class",
+					    "trailing \\"};
+
+	for (size_t k = 0; k < ARRAY_LEN(WORDS); k++)
+		if (strstr(message, WORDS[k]))
+			return true;
+	return false;
 }
 
 static void catalog_error(const char *message, const char *text, struct failure *f)
@@ -237,6 +303,9 @@ void translate_error(duckdb_error_type type, const char *message, const char *te
 		conversion_error(without_prefix(message), f);
 	} else if (!strncmp(message, "Invalid Input Error", 19) && strstr(message, "Could not parse string")) {
 		conversion_error(without_prefix(message), f);
+	} else if (!strncmp(message, "Invalid Input Error", 19) && is_pattern_error(message)) {
+		set_failure(f, "100048", "2201B", "Invalid regular expression: %.*s",
+			    (int)strcspn(without_prefix(message), "\n"), without_prefix(message));
 	} else if (!strncmp(message, "Out of Range Error", 18) || strstr(message, "out of representable range")) {
 		set_failure(f, "100039", "22003", "Numeric value is out of range");
 	} else if (!strncmp(message, "Constraint Error", 16)) {

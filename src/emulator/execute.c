@@ -246,7 +246,7 @@ static void run_writing(struct run *run)
 	char why[512];
 	bool ok;
 
-	pthread_mutex_lock(&run->engine->writing);
+	writer_enters(run);
 	if (drops_database(plan))
 		run_all(run->connection, "SET search_path = 'memory.main'", why, sizeof why);
 	ok = job_goes_on(run) && attach_first(run) && run_side_statements(run, &plan->before);
@@ -254,12 +254,14 @@ static void run_writing(struct run *run)
 		ok = run_main_statement(run);
 	if (ok)
 		ok = run_side_statements(run, &plan->after);
+	if (ok && plan->derives)
+		derive_created(run);
 	if (ok && drops_database(plan))
 		engine_forget_file(run->engine, plan->objects[0].database);
 	if (ok && is_mixed_case(run->statement->text) && strchr(run->statement->text, '"') &&
 	    plan->kind == PLAN_MESSAGE)
 		atomic_store(&run->engine->mixed_case, true);
-	pthread_mutex_unlock(&run->engine->writing);
+	writer_leaves(run);
 	if (ok && plan->kind == PLAN_MESSAGE)
 		answer_message(run, plan->message);
 }
@@ -289,7 +291,8 @@ static bool use_exists(struct run *run)
 	case PLAN_USE_WAREHOUSE:
 		return engine_has_warehouse(run->engine, plan->use_name);
 	case PLAN_USE_ROLE:
-		return engine_has_role(run->engine, run->context.user, plan->use_name);
+		return engine_role_is_granted(run->context.granted, plan->use_name) &&
+		       (run->context.granted || engine_has_role(run->engine, run->context.user, plan->use_name));
 	case PLAN_USE_NOTHING:
 		return true;
 	}
@@ -352,39 +355,104 @@ static void run_plan(struct run *run)
 	}
 }
 
+static bool is_ddl(const struct plan *plan)
+{
+	return plan->kind == PLAN_MESSAGE && (plan->sql.n || plan->before.n || plan->after.n);
+}
+
+static void run_rewritten(struct run *run)
+{
+	struct engine_statement statement = *run->statement;
+	bool ok;
+	char *expanded = expand_semantic_views(run, statement.text, &ok);
+
+	if (!ok)
+		return;
+	statement.context = run->context;
+	statement.text = expanded ? expanded : statement.text;
+	run->statement = &statement;
+	rewrite_statement(&statement, run->plan);
+	if (run->plan->kind == PLAN_ERROR ||
+	    (objects_exist(run) && role_may_write(run) && functions_exist(run) && case_is_exact(run))) {
+		if (!is_ddl(run->plan) || session_commits(run))
+			run_plan(run);
+	}
+	plan_free(run->plan);
+	free(expanded);
+}
+
+static void run_in_context(struct run *run, struct engine_statement *statement)
+{
+	char *plain = NULL;
+
+	if (session_takes(run, statement->text))
+		return;
+	if (run->session && temporary_takes(run, statement->text, &plain))
+		statement->text = plain;
+	run_rewritten(run);
+	run->statement = statement;
+	session_keeps(run, statement->text);
+	free(plain);
+}
+
 static void run_connected(struct run *run)
 {
 	struct engine_statement statement = *run->statement;
+	char *text = NULL;
 
-	settle_context(run);
-	statement.context = run->context;
-	if (!enter_context(run))
-		return;
-	rewrite_statement(&statement, run->plan);
-	if (run->plan->kind == PLAN_ERROR ||
-	    (objects_exist(run) && role_may_write(run) && functions_exist(run) && case_is_exact(run)))
-		run_plan(run);
-	plan_free(run->plan);
+	run->statement = &statement;
+	if (session_enter(run, &statement, &text)) {
+		settle_context(run);
+		if (enter_context(run))
+			run_in_context(run, &statement);
+	}
+	free(text);
+}
+
+void run_text(struct run *run, const char *text, struct engine_result *result)
+{
+	struct engine_statement statement = {.text = text, .context = run->context};
+	struct run inner = *run;
+
+	memset(result, 0, sizeof *result);
+	inner.statement = &statement;
+	inner.result = result;
+	run_rewritten(&inner);
+}
+
+static bool run_connect(struct run *run)
+{
+	struct failure failure;
+
+	if (run->session)
+		run->connection = run->session->connection;
+	else if (duckdb_connect(run->engine->database, &run->connection) != DUCKDB_SUCCESS)
+		run->connection = NULL;
+	if (run->connection)
+		return true;
+	set_failure(&failure, "000603", "XX000", "the engine has no connection left");
+	answer_failure(run, &failure);
+	return false;
 }
 
 void engine_run(struct engine *engine, struct engine_job *job, const struct engine_statement *statement,
 		size_t max_rows, struct engine_result *result)
 {
-	struct run run = {.engine = engine, .job = job, .statement = statement, .max_rows = max_rows, .result = result};
-	struct failure failure;
+	struct run run = {.engine = engine,
+			  .job = job,
+			  .session = statement->session,
+			  .statement = statement,
+			  .max_rows = max_rows,
+			  .result = result};
 
 	memset(result, 0, sizeof *result);
-	if (!job_goes_on(&run))
+	if (!job_goes_on(&run) || !run_connect(&run))
 		return;
-	if (duckdb_connect(engine->database, &run.connection) != DUCKDB_SUCCESS) {
-		set_failure(&failure, "000603", "XX000", "the engine has no connection left");
-		answer_failure(&run, &failure);
-		return;
-	}
 	run.plan = xalloc(sizeof *run.plan);
 	job_holds(&run, run.connection);
 	run_connected(&run);
 	job_holds(&run, NULL);
-	duckdb_disconnect(&run.connection);
+	if (!run.session)
+		duckdb_disconnect(&run.connection);
 	free(run.plan);
 }

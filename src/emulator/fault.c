@@ -10,9 +10,12 @@
 
 struct fault {
 	json_t *spec;
-	unsigned operations;      /* a bit per operation */
-	const char *sql_contains; /* the spec's; NULL: any */
-	int64_t left;             /* -1: for ever */
+	unsigned operations;             /* a bit per operation */
+	const char *sql_contains, *user; /* the spec's; NULL: any */
+	int64_t left;                    /* -1: for ever */
+	int64_t skip;
+	double probability;
+	uint64_t random; /* state of the draws */
 	uint64_t hits;
 	struct fault_action action;
 };
@@ -21,6 +24,17 @@ struct faults {
 	struct fault *list;
 	size_t n;
 };
+
+static const char *const operation_names[OPS_N] = {
+    [OP_SUBMIT] = "submit",   [OP_POLL] = "poll",     [OP_FETCH] = "fetch",     [OP_CANCEL] = "cancel",
+    [OP_OAUTH] = "oauth",     [OP_SEARCH] = "search", [OP_ANALYST] = "analyst", [OP_AGENT] = "agent",
+    [OP_CONTROL] = "control", [OP_OTHER] = "other",
+};
+
+const char *operation_name(enum operation op)
+{
+	return operation_names[op];
+}
 
 struct faults *faults_new(void)
 {
@@ -115,8 +129,15 @@ static bool read_flags(const char *name, const json_t *value, struct fault_actio
 		bool *member;
 	} flags[] = {
 	    {"token_expired", &a->token_expired},
+	    {"not_yet_valid", &a->not_yet_valid},
+	    {"reset_in_request", &a->reset_in_request},
 	    {"reset_before", &a->reset_before},
+	    {"reset_during", &a->reset_during},
 	    {"reset_after", &a->reset_after},
+	    {"reset_in_answer", &a->reset_in_answer},
+	    {"length_long", &a->length_long},
+	    {"length_short", &a->length_short},
+	    {"bare_partition", &a->bare_partition},
 	    {"hang", &a->hang},
 	    {"after", &a->after},
 	    {"truncate_gzip", &a->truncate_gzip},
@@ -160,38 +181,73 @@ static bool read_action(const char *name, const json_t *value, struct fault_acti
 		return text(value, a->message, sizeof(a->message));
 	if (!strcmp(name, "retry_after"))
 		return number(value, 86400, &a->retry_after_s);
+	if (!strcmp(name, "retry_after_date"))
+		return number(value, 86400, &a->retry_after_date_s);
 	if (!strcmp(name, "drip"))
 		return drip(value, &a->drip);
 	return false;
 }
 
-static bool read_operation(const json_t *value, unsigned *out)
+static bool add_operation(const json_t *value, unsigned *out)
 {
-	static const char *const names[] = {"submit", "poll", "fetch", "cancel"};
-
-	if (!json_is_string(value))
-		return false;
-	if (!strcmp(json_string_value(value), "any"))
-		return true;
-	for (unsigned i = 0; i < ARRAY_LEN(names); i++) {
-		if (!strcmp(json_string_value(value), names[i])) {
-			*out = 1u << i;
+	for (unsigned i = 0; json_is_string(value) && i < OP_CONTROL; i++) {
+		if (!strcmp(json_string_value(value), operation_names[i])) {
+			*out |= 1u << i;
 			return true;
 		}
 	}
 	return false;
 }
 
+/* One operation, "any", or a list. */
+static bool read_operation(const json_t *value, unsigned *out)
+{
+	unsigned all = 0;
+	size_t i;
+	json_t *one;
+
+	if (json_is_string(value) && !strcmp(json_string_value(value), "any"))
+		return true;
+	if (json_is_string(value) && !add_operation(value, &all))
+		return false;
+	json_array_foreach(value, i, one)
+	{
+		if (!add_operation(one, &all))
+			return false;
+	}
+	*out = all;
+	return all != 0;
+}
+
+static bool read_text_match(const json_t *value, const char **out)
+{
+	*out = json_string_value(value);
+	return *out != NULL;
+}
+
 static bool read_match(const char *name, const json_t *value, struct fault *f)
 {
+	int64_t seed;
+
 	if (!strcmp(name, "op"))
 		return read_operation(value, &f->operations);
 	if (!strcmp(name, "times")) {
 		f->left = json_integer_value(value);
 		return json_is_integer(value) && f->left >= -1 && f->left != 0;
 	}
-	f->sql_contains = json_string_value(value);
-	return !strcmp(name, "sql_contains") && f->sql_contains;
+	if (!strcmp(name, "skip"))
+		return number(value, INT32_MAX, &f->skip);
+	if (!strcmp(name, "probability")) {
+		f->probability = json_number_value(value);
+		return json_is_number(value) && f->probability >= 0 && f->probability <= 1;
+	}
+	if (!strcmp(name, "seed")) {
+		f->random += number(value, INT64_MAX, &seed) ? (uint64_t)seed * 0x9e3779b97f4a7c15u : 0;
+		return json_is_integer(value) && seed >= 0;
+	}
+	if (!strcmp(name, "user"))
+		return read_text_match(value, &f->user);
+	return !strcmp(name, "sql_contains") && read_text_match(value, &f->sql_contains);
 }
 
 static bool refused(char *why, size_t size, const char *what, const char *name)
@@ -207,6 +263,8 @@ static bool fault_read(const json_t *spec, struct fault *f, char *why, size_t si
 
 	f->operations = ~0u;
 	f->left = 1;
+	f->probability = 1;
+	f->random = 0x2545f4914f6cdd1du;
 	if (!json_is_object(spec) || !json_is_object(action) || !json_object_size(action))
 		return refused(why, size, "member", "action");
 	json_object_foreach((json_t *)spec, name, value)
@@ -233,29 +291,64 @@ bool faults_add(struct faults *faults, const json_t *spec, bool tls, char *why, 
 
 	if (!fault_read(spec, &f, why, size))
 		return false;
-	if (faults->n == FAULTS_MAX || (tls && f.action.huge_header))
-		return refused(why, size, "action", faults->n == FAULTS_MAX ? "(too many)" : "huge_header over TLS");
+	if (faults->n == FAULTS_MAX || (tls && (f.action.huge_header || f.action.length_short)))
+		return refused(why, size, "action",
+			       faults->n == FAULTS_MAX ? "(too many)" : "huge_header or length_short over TLS");
 	f.spec = json_incref((json_t *)spec);
 	faults->list = xrealloc(faults->list, (faults->n + 1) * sizeof(f));
 	faults->list[faults->n++] = f;
 	return true;
 }
 
-void faults_take(struct faults *faults, enum operation op, const char *sql, struct fault_action *action)
+/* xorshift64*: the same draws for the same seed, on every machine. */
+static bool draw(struct fault *f)
+{
+	f->random ^= f->random >> 12;
+	f->random ^= f->random << 25;
+	f->random ^= f->random >> 27;
+	return (double)(f->random * 0x2545f4914f6cdd1du >> 11) / 9007199254740992.0 < f->probability;
+}
+
+static bool fault_strikes(struct fault *f)
+{
+	if (f->skip) {
+		f->skip--;
+		return false;
+	}
+	if (f->probability < 1 && !draw(f))
+		return false;
+	f->left -= f->left > 0;
+	f->hits++;
+	return true;
+}
+
+void faults_take(struct faults *faults, enum operation op, const char *sql, const char *user,
+		 struct fault_action *action)
 {
 	memset(action, 0, sizeof(*action));
 	for (size_t i = 0; i < faults->n; i++) {
 		struct fault *f = &faults->list[i];
 
-		if (!f->left || !(f->operations & 1u << op))
+		if (!f->left || !(f->operations & 1u << op) || f->action.reset_in_request)
 			continue;
 		if (f->sql_contains && (!sql || !strstr(sql, f->sql_contains)))
 			continue;
-		f->left -= f->left > 0;
-		f->hits++;
+		if ((f->user && (!user || strcmp(user, f->user))) || !fault_strikes(f))
+			continue;
 		*action = f->action;
 		return;
 	}
+}
+
+bool faults_take_early(struct faults *faults, enum operation op)
+{
+	for (size_t i = 0; i < faults->n; i++) {
+		struct fault *f = &faults->list[i];
+
+		if (f->left && (f->operations & 1u << op) && f->action.reset_in_request && fault_strikes(f))
+			return true;
+	}
+	return false;
 }
 
 json_t *faults_json(const struct faults *faults)

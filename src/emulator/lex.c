@@ -192,15 +192,15 @@ static void match_brackets(struct tokens *tokens)
 		struct token *t = &tokens->items[i];
 		char c = t->kind == TOKEN_OP && t->n == 1 ? *t->text : '\0';
 
-		if (c == '(' || c == '[') {
+		if (c == '(' || c == '[' || c == '{') {
 			if (depth == LEX_MAX_DEPTH) {
 				tokens->fault = LEX_TOO_DEEP;
 				tokens->fault_at = i;
 				return;
 			}
 			open[depth++] = i;
-		} else if (c == ')' || c == ']') {
-			if (!depth || *tokens->items[open[depth - 1]].text != (c == ')' ? '(' : '[')) {
+		} else if (c == ')' || c == ']' || c == '}') {
+			if (!depth || *tokens->items[open[depth - 1]].text != (c == ')' ? '(' : c == ']' ? '[' : '{')) {
 				tokens->fault = LEX_UNBALANCED;
 				tokens->fault_at = i;
 				return;

@@ -12,8 +12,11 @@
 #include <unistd.h>
 #include "api.h"
 #include "control.h"
+#include "cortex.h"
 #include "engine.h"
+#include "oauth.h"
 #include "pool.h"
+#include "record.h"
 #include "registry.h"
 #include "stub.h"
 #include "token.h"
@@ -29,26 +32,36 @@ static const char help[] =
     "  --port N                 0 is any free port (8084)\n"
     "  --tls-cert F --tls-key F PEM files; HTTPS instead of HTTP\n"
     "  --account NAME           the account in the issuer of key-pair tokens (EMULATOR)\n"
-    "  --public-key USER=F      a PEM public key of USER; may be repeated\n"
+    "  --user USER[:ROLE,...]   a user with these roles, the first its default; others have every role\n"
+    "  --public-key USER=F      a PEM public key of USER; twice for two keys\n"
     "  --pat TOKEN=USER[:ROLE,...]          a programmatic access token, with its role restriction\n"
     "  --oauth-token TOKEN=USER[:ROLE,...]  an OAuth access token\n"
+    "  --oauth-client ID:SECRET=USER[:ROLE,...]  a client of /oauth/token-request\n"
+    "  --external-oauth ISSUER,AUDIENCE=F    whose tokens name users in `sub`, and its PEM public key\n"
+    "  --workload-issuer ISSUER=F            the same for WIF.OIDC tokens (audience snowflakecomputing.com)\n"
+    "  --workload-user USER=ISSUER,SUBJECT   the user that a workload's token stands for\n"
+    "  --service-token F=USER[:ROLE,...]     the token file of an SPCS service, read again when it changes\n"
     "  --no-auth                everybody is the user EMULATOR; loopback addresses only\n"
     "  --data-dir DIR           the one directory that SQL may read and write\n"
     "  --scale X                size of SNOWFLAKE_SAMPLE_DATA.TPCH_SF1 (0.01)\n"
     "  --threads N              statements at work in the engine at one time (64)\n"
     "  --partition-bytes N      size of a result's partitions (8 MiB, at most 64 MiB)\n"
+    "  --bare-partitions        partitions after the first are bare arrays, not {\"data\":...}\n"
     "  --control                the control endpoint, /control/, for clients on this machine\n"
-    "  --stub                   no engine: SELECT 1, STUB ROWS n, STUB WAIT ms, STUB ERROR\n"
+    "  --record F               requests and answers of the SQL API as JSON lines, without tokens\n"
+    "  --stub                   no engine: SELECT 1, STUB ROWS n [BYTES b], STUB WAIT ms, STUB ERROR\n"
     "  --help\n";
 
 struct arguments {
-	const char *address, *account, *data_dir, *tls_certificate, *tls_key;
+	const char *address, *account, *data_dir, *tls_certificate, *tls_key, *record;
 	int64_t port, threads, partition_bytes;
 	double scale;
-	bool control, stub, no_auth;
-	const char **keys, **tokens; /* USER=FILE; TOKEN=USER[:ROLES] */
-	enum token_kind *token_kinds;
-	size_t keys_n, tokens_n;
+	bool control, stub, no_auth, bare_partitions;
+	struct credential {
+		int option; /* enum option_id */
+		const char *argument;
+	} * credentials;
+	size_t credentials_n;
 };
 
 static bool PRINTF_LIKE(1, 2) complain(const char *format, ...)
@@ -72,7 +85,15 @@ enum option_id {
 	OPT_PUBLIC_KEY,
 	OPT_PAT,
 	OPT_OAUTH,
+	OPT_USER,
+	OPT_CLIENT,
+	OPT_EXTERNAL,
+	OPT_WORKLOAD_ISSUER,
+	OPT_WORKLOAD_USER,
+	OPT_SERVICE,
 	OPT_NO_AUTH,
+	OPT_BARE,
+	OPT_RECORD,
 	OPT_DATA_DIR,
 	OPT_SCALE,
 	OPT_THREADS,
@@ -91,7 +112,15 @@ static const struct option options[] = {
     {"public-key", required_argument, NULL, OPT_PUBLIC_KEY},
     {"pat", required_argument, NULL, OPT_PAT},
     {"oauth-token", required_argument, NULL, OPT_OAUTH},
+    {"user", required_argument, NULL, OPT_USER},
+    {"oauth-client", required_argument, NULL, OPT_CLIENT},
+    {"external-oauth", required_argument, NULL, OPT_EXTERNAL},
+    {"workload-issuer", required_argument, NULL, OPT_WORKLOAD_ISSUER},
+    {"workload-user", required_argument, NULL, OPT_WORKLOAD_USER},
+    {"service-token", required_argument, NULL, OPT_SERVICE},
     {"no-auth", no_argument, NULL, OPT_NO_AUTH},
+    {"record", required_argument, NULL, OPT_RECORD},
+    {"bare-partitions", no_argument, NULL, OPT_BARE},
     {"data-dir", required_argument, NULL, OPT_DATA_DIR},
     {"scale", required_argument, NULL, OPT_SCALE},
     {"threads", required_argument, NULL, OPT_THREADS},
@@ -119,12 +148,12 @@ static bool read_scale(double *out)
 	return true;
 }
 
-static void add_token(struct arguments *a, enum token_kind kind)
+/* Kept in order: a user is there before his keys. */
+static bool add_credential(struct arguments *a, int id)
 {
-	a->tokens = xrealloc(a->tokens, (a->tokens_n + 1) * sizeof(*a->tokens));
-	a->token_kinds = xrealloc(a->token_kinds, (a->tokens_n + 1) * sizeof(*a->token_kinds));
-	a->tokens[a->tokens_n] = optarg;
-	a->token_kinds[a->tokens_n++] = kind;
+	a->credentials = xrealloc(a->credentials, (a->credentials_n + 1) * sizeof(*a->credentials));
+	a->credentials[a->credentials_n++] = (struct credential){id, optarg};
+	return true;
 }
 
 static bool read_valued_option(struct arguments *a, int id)
@@ -139,15 +168,15 @@ static bool read_valued_option(struct arguments *a, int id)
 	case OPT_PARTITION:
 		return read_integer("partition-bytes", 1, (int64_t)EMULATOR_PARTITION_BYTES_MAX, &a->partition_bytes);
 	case OPT_PUBLIC_KEY:
-		a->keys = xrealloc(a->keys, (a->keys_n + 1) * sizeof(*a->keys));
-		a->keys[a->keys_n++] = optarg;
-		return true;
 	case OPT_PAT:
-		add_token(a, TOKEN_PAT);
-		return true;
 	case OPT_OAUTH:
-		add_token(a, TOKEN_OAUTH);
-		return true;
+	case OPT_USER:
+	case OPT_CLIENT:
+	case OPT_EXTERNAL:
+	case OPT_WORKLOAD_ISSUER:
+	case OPT_WORKLOAD_USER:
+	case OPT_SERVICE:
+		return add_credential(a, id);
 	default:
 		return false;
 	}
@@ -171,8 +200,13 @@ static bool read_option(struct arguments *a, int id)
 	case OPT_DATA_DIR:
 		a->data_dir = optarg;
 		return true;
+	case OPT_RECORD:
+		a->record = optarg;
+		return true;
 	case OPT_NO_AUTH:
 		return a->no_auth = true;
+	case OPT_BARE:
+		return a->bare_partitions = true;
 	case OPT_CONTROL:
 		return a->control = true;
 	case OPT_STUB:
@@ -230,50 +264,148 @@ static char *file_read(const char *path)
 	return text;
 }
 
-static bool load_key(struct keyring *keyring, const char *argument)
-{
-	const char *equals = strchr(argument, '=');
-	char *user, *pem;
-	bool ok;
+/* LEFT=NAME[:ROLE,...]. With roles it is cut at the last '=': a token may hold one (base64), a user's name may not.
+ * Texts are owned. */
+struct subject {
+	char *left, *user;
+	const char *roles; /* NULL: none given */
+};
 
-	if (!equals || equals == argument)
-		return complain("--public-key is USER=FILE");
-	pem = file_read(equals + 1);
-	if (!pem)
+static bool subject_read(const char *argument, bool with_roles, struct subject *s)
+{
+	const char *equals = with_roles ? strrchr(argument, '=') : strchr(argument, '=');
+
+	if (!equals || equals == argument || !equals[1])
 		return false;
-	user = xstrndup(argument, (size_t)(equals - argument));
-	ok = keyring_add_key(keyring, user, pem);
-	if (!ok)
-		complain("%s holds no RSA public key in PEM", equals + 1);
-	free(user);
+	s->left = xstrndup(argument, (size_t)(equals - argument));
+	s->user = xstrdup(equals + 1);
+	s->roles = with_roles ? strchr(s->user, ':') : NULL;
+	if (s->roles) {
+		s->user[s->roles - s->user] = 0;
+		s->roles++;
+	}
+	return true;
+}
+
+static void subject_free(struct subject *s)
+{
+	free(s->left);
+	free(s->user);
+}
+
+static bool load_key(struct keyring *keyring, const struct subject *s)
+{
+	char *pem = file_read(s->user);
+	bool ok = pem && keyring_add_key(keyring, s->left, pem);
+
+	if (pem && !ok)
+		complain("%s holds no RSA public key in PEM, or %s has two already", s->user, s->left);
 	free(pem);
 	return ok;
 }
 
-/* TOKEN=USER[:ROLE,...]; the token itself may hold '=' (base64), a user's name may not. */
-static bool load_token(struct keyring *keyring, enum token_kind kind, const char *argument)
+static bool load_issuer(struct keyring *keyring, const struct subject *s, bool wif)
 {
-	const char *equals = strrchr(argument, '='), *colon = equals ? strchr(equals, ':') : NULL;
-	char *token, *user;
+	char *pem = file_read(s->user), *comma = wif ? NULL : strchr(s->left, ',');
+	bool ok;
 
-	if (!equals || equals == argument || !equals[1])
-		return complain("--pat and --oauth-token are TOKEN=USER[:ROLE,...]");
-	token = xstrndup(argument, (size_t)(equals - argument));
-	user = xstrndup(equals + 1, colon ? (size_t)(colon - equals - 1) : strlen(equals + 1));
-	keyring_add(keyring, kind, token, user, colon ? colon + 1 : NULL, 0);
-	free(token);
-	free(user);
+	if (comma)
+		*comma++ = 0;
+	ok = pem && keyring_set_issuer(keyring, &(struct issuer_spec){
+						    .wif = wif, .issuer = s->left, .audience = comma, .pems = {pem}});
+	if (pem && !ok)
+		complain("%s holds no RSA public key in PEM", s->user);
+	free(pem);
+	return ok;
+}
+
+static bool load_client(struct oauth *oauth, const struct subject *s)
+{
+	char *secret = strchr(s->left, ':');
+
+	if (!secret)
+		return complain("--oauth-client is ID:SECRET=USER[:ROLE,...]");
+	*secret++ = 0;
+	oauth_set_client(oauth,
+			 &(struct oauth_client_spec){
+			     .id = s->left, .secret = secret, .user = s->user, .roles = s->roles, .rotates = true});
 	return true;
 }
 
-static bool load_credentials(struct keyring *keyring, const struct arguments *a)
+static bool load_workload_user(struct keyring *keyring, const struct subject *s)
 {
-	for (size_t i = 0; i < a->keys_n; i++) {
-		if (!load_key(keyring, a->keys[i]))
-			return false;
+	char *comma = strchr(s->user, ',');
+
+	if (!comma)
+		return complain("--workload-user is USER=ISSUER,SUBJECT");
+	*comma++ = 0;
+	keyring_set_user(keyring, &(struct user_spec){.name = s->left, .wif_issuer = s->user, .wif_subject = comma});
+	return true;
+}
+
+static bool load_subject(struct emulator *emulator, int option, const struct subject *s)
+{
+	struct keyring *keyring = emulator->keyring;
+
+	switch (option) {
+	case OPT_PUBLIC_KEY:
+		return load_key(keyring, s);
+	case OPT_EXTERNAL:
+	case OPT_WORKLOAD_ISSUER:
+		return load_issuer(keyring, s, option == OPT_WORKLOAD_ISSUER);
+	case OPT_CLIENT:
+		return load_client(emulator->oauth, s);
+	case OPT_WORKLOAD_USER:
+		return load_workload_user(keyring, s);
+	case OPT_SERVICE:
+		keyring_set_service(keyring, s->left, s->user, s->roles);
+		return true;
+	default:
+		keyring_add(keyring, option == OPT_OAUTH ? TOKEN_OAUTH : TOKEN_PAT, s->left, s->user, s->roles, 0);
+		return true;
 	}
-	for (size_t i = 0; i < a->tokens_n; i++) {
-		if (!load_token(keyring, a->token_kinds[i], a->tokens[i]))
+}
+
+static void load_user(struct keyring *keyring, const char *argument)
+{
+	const char *colon = strchr(argument, ':');
+	char *name = xstrndup(argument, colon ? (size_t)(colon - argument) : strlen(argument));
+	char *first = colon ? xstrndup(colon + 1, strcspn(colon + 1, ",")) : NULL;
+
+	keyring_set_user(keyring,
+			 &(struct user_spec){.name = name, .roles = colon ? colon + 1 : NULL, .default_role = first});
+	free(name);
+	free(first);
+}
+
+/* Workload issuers and file names may hold colons: those options have no roles. */
+static bool has_roles(int option)
+{
+	return option == OPT_PAT || option == OPT_OAUTH || option == OPT_CLIENT || option == OPT_SERVICE;
+}
+
+static bool load_credential(struct emulator *emulator, const struct credential *c)
+{
+	struct subject s;
+	bool ok;
+
+	if (c->option == OPT_USER && !*c->argument)
+		return complain("--user is USER[:ROLE,...]");
+	if (c->option == OPT_USER) {
+		load_user(emulator->keyring, c->argument);
+		return true;
+	}
+	if (!subject_read(c->argument, has_roles(c->option), &s))
+		return complain("%s is not of the form that --help shows", c->argument);
+	ok = load_subject(emulator, c->option, &s);
+	subject_free(&s);
+	return ok;
+}
+
+static bool load_credentials(struct emulator *emulator, const struct arguments *a)
+{
+	for (size_t i = 0; i < a->credentials_n; i++) {
+		if (!load_credential(emulator, &a->credentials[i]))
 			return false;
 	}
 	return true;
@@ -292,6 +424,13 @@ static bool open_engine(struct emulator *emulator, const struct arguments *a)
 		return true;
 	emulator->engine = engine_open(&engine_options, why, sizeof(why));
 	return emulator->engine || complain("the engine does not start: %s", why);
+}
+
+static bool open_record(struct emulator *emulator, const struct arguments *a)
+{
+	if (a->record)
+		emulator->record = record_open(a->record);
+	return !a->record || emulator->record || complain("%s: %s", a->record, strerror(errno));
 }
 
 static void on_wake(void *context)
@@ -323,7 +462,7 @@ static bool open_server(struct emulator *emulator, const struct arguments *a, in
 	    .on_wake = on_wake,
 	    .signal_fd = signal_fd,
 	    .wheel = emulator->wheel,
-	    .ops = {api_serve, api_leave, emulator},
+	    .ops = {api_opened, api_serve, api_leave, emulator},
 	};
 	char why[512] = "";
 
@@ -367,6 +506,9 @@ static void emulator_close(struct emulator *emulator)
 		engine_close(emulator->engine);
 	stub_close();
 	control_free(emulator->control);
+	cortex_free(emulator->cortex);
+	record_close(emulator->record);
+	oauth_free(emulator->oauth);
 	keyring_free(emulator->keyring);
 	wheel_free(emulator->wheel);
 }
@@ -388,12 +530,15 @@ int main(int argc, char **argv)
 	wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	emulator = (struct emulator){.control_enabled = a.control,
 				     .stub = a.stub,
+				     .bare_partitions = a.bare_partitions,
 				     .tls = a.tls_key,
 				     .partition_bytes = (size_t)a.partition_bytes,
 				     .wheel = wheel_new(),
 				     .keyring = keyring_new(a.account, a.no_auth),
+				     .cortex = cortex_new(),
 				     .control = control_new()};
-	ok = load_credentials(emulator.keyring, &a) && open_engine(&emulator, &a);
+	emulator.oauth = oauth_new(emulator.keyring);
+	ok = load_credentials(&emulator, &a) && open_record(&emulator, &a) && open_engine(&emulator, &a);
 	if (ok) {
 		emulator.pool = pool_new((size_t)a.threads, wake_fd);
 		emulator.registry = registry_new(&emulator);
@@ -404,8 +549,6 @@ int main(int argc, char **argv)
 	emulator_close(&emulator);
 	close(signal_fd);
 	close(wake_fd);
-	free(a.keys);
-	free(a.tokens);
-	free(a.token_kinds);
+	free(a.credentials);
 	return ok ? 0 : 1;
 }

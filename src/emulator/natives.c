@@ -2,14 +2,15 @@
 #include "natives.h"
 
 #include <stddef.h>
+#include "casts.h"
 #include "snowgate/base.h"
 
-#define USEC_PER_DAY   86400000000LL
-#define DECIMAL_DIGITS 38
-#define DECIMAL_SCALE  8 /* operands with decimals meet here; results of whole numbers have 6 */
-#define WHOLE_SCALE    6
-
-typedef __int128 int128;
+#define USEC_PER_DAY    86400000000LL
+#define NSEC_PER_MINUTE 60000000000LL
+#define ZONED           ((duckdb_type)200) /* _SF_TZ, among the types of DuckDB's own */
+#define DECIMAL_DIGITS  38
+#define DECIMAL_SCALE   8 /* operands with decimals meet here; results of whole numbers have 6 */
+#define WHOLE_SCALE     6
 
 static int128 wide(duckdb_hugeint h)
 {
@@ -208,6 +209,60 @@ static void add_to_date(duckdb_function_info info, duckdb_data_chunk input, duck
 	}
 }
 
+/* A TIMESTAMP_TZ moves by its local time and keeps its offset. */
+static void add_to_zoned(duckdb_function_info info, duckdb_data_chunk input, duckdb_vector output)
+{
+	enum shift shift = (enum shift)(intptr_t)duckdb_scalar_function_get_extra_info(info);
+	duckdb_vector amounts = duckdb_data_chunk_get_vector(input, 0),
+		      moments = duckdb_data_chunk_get_vector(input, 1);
+	const int64_t *amount = duckdb_vector_get_data(amounts);
+	const duckdb_hugeint *moment = duckdb_vector_get_data(moments);
+	idx_t n = duckdb_data_chunk_get_size(input);
+
+	for (idx_t i = 0; i < n; i++) {
+		int64_t limit = shift == SHIFT_MICROS ? INT64_MAX / 4 : 4000000;
+		int offset;
+		int128 local, micros;
+
+		if (!row_is_valid(amounts, i) || !row_is_valid(moments, i)) {
+			set_null(output, i);
+			continue;
+		}
+		if (amount[i] > limit || amount[i] < -limit) {
+			duckdb_scalar_function_set_error(info, "Date out of representable range");
+			return;
+		}
+		local = zoned_unpack(wide(moment[i]), &offset);
+		local += (int128)offset * NSEC_PER_MINUTE;
+		micros = local / 1000 - (local % 1000 < 0);
+		local = local - micros * 1000 + (int128)shift_micros(shift, amount[i], (int64_t)micros) * 1000;
+		set_wide(&((duckdb_hugeint *)duckdb_vector_get_data(output))[i],
+			 zoned_pack(local - (int128)offset * NSEC_PER_MINUTE, offset));
+	}
+}
+
+/* The local time of the second value with the offset of the first. */
+static void same_offset(duckdb_function_info info, duckdb_data_chunk input, duckdb_vector output)
+{
+	duckdb_vector first = duckdb_data_chunk_get_vector(input, 0), second = duckdb_data_chunk_get_vector(input, 1);
+	const duckdb_hugeint *moment = duckdb_vector_get_data(first);
+	const int64_t *micros = duckdb_vector_get_data(second);
+	idx_t n = duckdb_data_chunk_get_size(input);
+
+	(void)info;
+	for (idx_t i = 0; i < n; i++) {
+		int offset;
+
+		if (!row_is_valid(first, i) || !row_is_valid(second, i)) {
+			set_null(output, i);
+			continue;
+		}
+		zoned_unpack(wide(moment[i]), &offset);
+		set_wide(&((duckdb_hugeint *)duckdb_vector_get_data(output))[i],
+			 zoned_pack((int128)micros[i] * 1000 - (int128)offset * NSEC_PER_MINUTE, offset));
+	}
+}
+
 /* The second value in the type of the first: DATE_TRUNC of a DATE is a DATE. */
 static void same_type(duckdb_function_info info, duckdb_data_chunk input, duckdb_vector output)
 {
@@ -238,6 +293,12 @@ struct overload {
 
 static duckdb_logical_type make_type(duckdb_type id, int scale)
 {
+	if (id == ZONED) {
+		duckdb_logical_type type = duckdb_create_logical_type(DUCKDB_TYPE_HUGEINT);
+
+		duckdb_logical_type_set_alias(type, ZONED_TYPE);
+		return type;
+	}
 	return id == DUCKDB_TYPE_DECIMAL ? duckdb_create_decimal_type(DECIMAL_DIGITS, (uint8_t)scale)
 					 : duckdb_create_logical_type(id);
 }
@@ -276,7 +337,7 @@ static bool register_set(duckdb_connection connection, const char *name, const s
 bool register_natives(duckdb_connection connection)
 {
 	duckdb_scalar_function_f exact = divide_decimals, floating = divide_doubles, date = add_to_date,
-				 same = same_type;
+				 same = same_type, zoned = add_to_zoned, offset = same_offset;
 	const duckdb_type W = DUCKDB_TYPE_HUGEINT, D = DUCKDB_TYPE_DECIMAL, F = DUCKDB_TYPE_DOUBLE,
 			  B = DUCKDB_TYPE_BIGINT;
 	const duckdb_type DAY = DUCKDB_TYPE_DATE, NTZ = DUCKDB_TYPE_TIMESTAMP, LTZ = DUCKDB_TYPE_TIMESTAMP_TZ;
@@ -291,6 +352,7 @@ bool register_natives(duckdb_connection connection)
 	    {DAY, NTZ, DAY, 0, &same, 1},
 	    {NTZ, NTZ, NTZ, 0, &same, 0},
 	    {LTZ, LTZ, LTZ, 0, &same, 0},
+	    {ZONED, NTZ, ZONED, 0, &offset, 0},
 	};
 	static const char *const NAMES[] = {"_sf_add_months", "_sf_add_days", "_sf_add_micros"};
 
@@ -298,10 +360,11 @@ bool register_natives(duckdb_connection connection)
 		const struct overload add[] = {
 		    {B, NTZ, NTZ, 0, &date, shift},
 		    {B, LTZ, LTZ, 0, &date, shift},
+		    {B, ZONED, ZONED, 0, &zoned, shift},
 		    {B, DAY, DAY, 0, &date, shift | 16},
 		};
 
-		if (!register_set(connection, NAMES[shift], add, shift == SHIFT_MICROS ? 2 : 3))
+		if (!register_set(connection, NAMES[shift], add, shift == SHIFT_MICROS ? 3 : 4))
 			return false;
 	}
 	return register_set(connection, "_sf_same", keep, ARRAY_LEN(keep)) &&

@@ -21,8 +21,8 @@ void answer_failure(struct run *run, const struct failure *failure)
 	run->result->message = xstrdup(failure->message);
 }
 
-static void add_column(struct engine_result *result, const char *name, const char *type, int precision, int scale,
-		       int64_t length)
+void answer_column(struct engine_result *result, const char *name, const char *type, int precision, int scale,
+		   int64_t length)
 {
 	result->columns = xrealloc(result->columns, (result->columns_n + 1) * sizeof *result->columns);
 	result->columns[result->columns_n++] = (struct engine_column){.name = xstrdup(name),
@@ -35,7 +35,7 @@ static void add_column(struct engine_result *result, const char *name, const cha
 }
 
 /* Room for one more row, all NULL. */
-static char **add_row(struct engine_result *result, size_t *capacity)
+char **answer_row(struct engine_result *result, size_t *capacity)
 {
 	char **row;
 
@@ -53,12 +53,27 @@ static void take_chunk(struct run *run, duckdb_data_chunk chunk, duckdb_logical_
 	struct engine_result *result = run->result;
 	idx_t n = duckdb_data_chunk_get_size(chunk);
 
-	for (idx_t i = 0; i < n && !(run->max_rows && result->rows_n == run->max_rows); i++) {
-		char **row = add_row(result, capacity);
+	for (idx_t i = 0; i < n && !(run->max_rows && result->sunk + result->rows_n == run->max_rows); i++) {
+		char **row = answer_row(result, capacity);
 
 		for (idx_t c = 0; c < result->columns_n; c++)
 			row[c] = cell_text(duckdb_data_chunk_get_vector(chunk, c), types[c], i);
 	}
+}
+
+/* The rows so far go to the sink. The columns stay, and the cells' memory for the next ones. */
+static void sink_rows(struct run *run)
+{
+	struct engine_sink *sink = run->statement->sink;
+	struct engine_result *result = run->result;
+
+	if (!sink || !result->rows_n)
+		return;
+	sink->rows(sink, result);
+	for (size_t i = 0; i < result->rows_n * result->columns_n; i++)
+		free(result->cells[i]);
+	result->sunk += result->rows_n;
+	result->rows_n = 0;
 }
 
 void take_rows(struct run *run, duckdb_result *source)
@@ -75,10 +90,12 @@ void take_rows(struct run *run, duckdb_result *source)
 		describe_column(source, c, &result->columns[c]);
 		types[c] = duckdb_column_logical_type(source, c);
 	}
+	derive_columns(run, result);
 	while ((chunk = duckdb_fetch_chunk(*source)) != NULL) {
 		take_chunk(run, chunk, types, &capacity);
 		duckdb_destroy_data_chunk(&chunk);
-		if (run->max_rows && result->rows_n == run->max_rows)
+		sink_rows(run);
+		if (run->max_rows && result->sunk + result->rows_n == run->max_rows)
 			break;
 	}
 	for (idx_t c = 0; c < columns; c++)
@@ -91,14 +108,14 @@ void answer_message(struct run *run, const char *message)
 	size_t capacity = 0;
 
 	clear_result(run->result);
-	add_column(run->result, "status", "text", -1, -1, 16777216);
-	add_row(run->result, &capacity)[0] = xstrdup(message);
+	answer_column(run->result, "status", "text", -1, -1, 16777216);
+	answer_row(run->result, &capacity)[0] = xstrdup(message);
 }
 
 static void add_count(struct engine_result *result, const char *name, int64_t value, int64_t *values)
 {
 	values[result->columns_n] = value;
-	add_column(result, name, "fixed", 19, 0, -1);
+	answer_column(result, name, "fixed", 19, 0, -1);
 }
 
 /* MERGE returns one word per row: INSERT, UPDATE or DELETE. */
@@ -147,87 +164,13 @@ void answer_counts(struct run *run, duckdb_result *source)
 		add_count(result, "number of multi-joined rows updated", 0, values);
 	if (kind == PLAN_DELETE || (kind == PLAN_MERGE && mentions(run, "delete")))
 		add_count(result, "number of rows deleted", result->deleted, values);
-	row = add_row(result, &capacity);
+	row = answer_row(result, &capacity);
 	for (size_t i = 0; i < result->columns_n; i++) {
 		char text[32];
 
 		snprintf(text, sizeof text, "%" PRId64, values[i]);
 		row[i] = xstrdup(text);
 	}
-}
-
-/* EXPLAIN: the shape of Snowflake's plans; the operations are the objects read and the result. */
-static void answer_tabular(struct run *run)
-{
-	static const char *const NAMES[] = {
-	    "step",  "id",          "parent",          "operation",          "objects",
-	    "alias", "expressions", "partitionsTotal", "partitionsAssigned", "bytesAssigned"};
-	struct engine_result *result = run->result;
-	size_t capacity = 0;
-
-	for (size_t i = 0; i < ARRAY_LEN(NAMES); i++) {
-		bool number = i < 3 || i > 6;
-
-		add_column(result, NAMES[i], number ? "fixed" : "text", number ? 38 : -1, number ? 0 : -1,
-			   number ? -1 : 16777216);
-	}
-	char **row = add_row(result, &capacity);
-	row[3] = xstrdup("GlobalStats");
-	row[7] = xstrdup("0");
-	row[8] = xstrdup("0");
-	row[9] = xstrdup("0");
-	for (size_t i = 0; i <= run->plan->objects_n; i++) {
-		const struct plan_object *o = i ? &run->plan->objects[i - 1] : NULL;
-		char text[4 * PLAN_NAME_MAX];
-
-		row = add_row(result, &capacity);
-		row[0] = xstrdup("1");
-		snprintf(text, sizeof text, "%zu", i);
-		row[1] = xstrdup(text);
-		row[2] = o ? xstrdup("0") : NULL;
-		row[3] = xstrdup(o ? "TableScan" : "Result");
-		if (o) {
-			snprintf(text, sizeof text, "%s.%s.%s", o->database, o->schema, o->name);
-			row[4] = xstrdup(text);
-		}
-	}
-}
-
-static void answer_content(struct run *run, bool json)
-{
-	struct buf out = buf_with_ceiling(1 << 20);
-	size_t capacity = 0;
-
-	buf_adds(&out, json ? "{\"GlobalStats\":{\"partitionsTotal\":0,\"partitionsAssigned\":0,\"bytesAssigned\":0},"
-			      "\"Operations\":[[{\"id\":0,\"operation\":\"Result\"}"
-			    : "GlobalStats:\n\tpartitionsTotal=0\n\tpartitionsAssigned=0\n\tbytesAssigned="
-			      "0\nOperations:\n1:0     ->Result\n");
-	for (size_t i = 0; i < run->plan->objects_n; i++) {
-		const struct plan_object *o = &run->plan->objects[i];
-
-		if (json)
-			buf_addf(&out,
-				 ",{\"id\":%zu,\"operation\":\"TableScan\",\"objects\":[\"%s.%s.%s\"],"
-				 "\"parentOperators\":[0]}",
-				 i + 1, o->database, o->schema, o->name);
-		else
-			buf_addf(&out, "1:%zu          ->TableScan  %s.%s.%s\n", i + 1, o->database, o->schema,
-				 o->name);
-	}
-	buf_adds(&out, json ? "]]}" : "");
-	add_column(run->result, "content", "text", -1, -1, 16777216);
-	add_row(run->result, &capacity)[0] = xstrdup(buf_text(&out));
-	buf_free(&out);
-}
-
-void answer_plan(struct run *run)
-{
-	const char *form = run->plan->message;
-
-	if (!strcasecmp(form, "TEXT") || !strcasecmp(form, "JSON"))
-		answer_content(run, !strcasecmp(form, "JSON"));
-	else
-		answer_tabular(run);
 }
 
 void engine_result_free(struct engine_result *result)

@@ -17,7 +17,7 @@ struct registry {
 	struct statement *by_handle[BUCKETS], *by_request[BUCKETS];
 	struct statement *oldest, *newest;
 	struct statement_counts counts;
-	struct gauges *tags, *users;
+	struct gauges *tags, *users, *executed;
 	uint64_t serial; /* of handles, from a random start */
 };
 
@@ -63,6 +63,11 @@ static void handle_make(struct registry *r, char out[37])
 	(void)snprintf(out, 37, "01%06x-0000-%04x-%04x-%08x%04x", (unsigned)(clock_wall() / 60) & 0xffffffu,
 		       (unsigned)(id >> 48) & 0xffffu, (unsigned)(id >> 32) & 0xffffu, (unsigned)id,
 		       (unsigned)(id * 40503u >> 8) & 0xffffu);
+}
+
+void registry_handle(struct registry *r, char out[37])
+{
+	handle_make(r, out);
 }
 
 static void list_append(struct registry *r, struct statement *s)
@@ -210,7 +215,8 @@ static void on_waited(struct timer *timer)
 
 static struct result_options options_of(const struct registry *r, const struct submission *submission)
 {
-	struct result_options options = {r->emulator->partition_bytes, submission->null_is_text};
+	struct result_options options = {r->emulator->partition_bytes, submission->null_is_text,
+					 r->emulator->bare_partitions};
 
 	if (!options.partition_bytes)
 		options.partition_bytes =
@@ -235,6 +241,13 @@ static void execute_stub(struct statement *s, const struct result_options *optio
 	timer_set(s->registry->emulator->wheel, &s->wait, clock_now() + wait);
 }
 
+void statement_arrives(struct statement *s)
+{
+	if (s->attempts < ARRIVALS_KEPT)
+		s->arrivals_ms[s->attempts] = wall_ms();
+	s->attempts++;
+}
+
 static struct statement *statement_add(struct registry *r, struct submission *submission, struct statement *parent,
 				       char *text)
 {
@@ -247,7 +260,7 @@ static struct statement *statement_add(struct registry *r, struct submission *su
 	s->parent = parent;
 	s->text = text;
 	s->created_ms = wall_ms();
-	s->attempts = 1;
+	statement_arrives(s);
 	handle_make(r, s->handle);
 	list_append(r, s);
 	index_add(r, s);
@@ -257,25 +270,21 @@ static struct statement *statement_add(struct registry *r, struct submission *su
 }
 
 /* One statement of a multi-statement request, with a handle of its own under which its result is found. It shares the
- * parent's body, in which the texts of the context are; the user's name in the context is its own copy. */
-static struct statement *child_add(struct statement *parent, char *text, struct outcome *outcome)
+ * parent's body. */
+static struct statement *child_add(struct statement *parent, struct run *run, size_t i)
 {
-	struct submission submission = parent->submission;
+	struct submission submission;
 	struct statement *child;
 
-	json_incref(submission.body);
-	submission.bindings = NULL;
-	submission.bindings_n = 0;
-	submission.user = xstrdup(submission.user);
-	submission.context.user = submission.user;
-	submission.user_agent = xstrdup(submission.user_agent);
-	child = statement_add(parent->registry, &submission, parent, text);
-	child->outcome = *outcome;
-	memset(outcome, 0, sizeof(*outcome));
+	submission_copy(&parent->submission, &run->contexts[i].context, &submission);
+	child = statement_add(parent->registry, &submission, parent, TAKE(run->texts[i]));
+	child->outcome = run->outcomes[i];
+	memset(&run->outcomes[i], 0, sizeof(run->outcomes[i]));
 	child->registry->counts.bytes += child->outcome.result ? child->outcome.result->bytes : 0;
 	child->executions = 1;
+	child->created_ms = run->started_ms[i];
 	child->state = child->outcome.code[0] ? STATEMENT_FAILED : STATEMENT_SUCCEEDED;
-	child->ended_ms = child->created_ms;
+	child->ended_ms = wall_ms();
 	return child;
 }
 
@@ -307,7 +316,7 @@ static void multi_settle(struct statement *s, struct run *run)
 	multi_outcome(run, &outcome);
 	s->children = xalloc(run->texts_n * sizeof(struct statement *));
 	for (size_t i = 0; i < run->outcomes_n; i++)
-		s->children[s->children_n++] = child_add(s, TAKE(run->texts[i]), &run->outcomes[i]);
+		s->children[s->children_n++] = child_add(s, run, i);
 	statement_settle(s, &outcome);
 }
 
@@ -335,6 +344,23 @@ static void texts_free(char **texts, size_t n)
 	free(texts);
 }
 
+static void count_execution(struct statement *s)
+{
+	struct registry *r = s->registry;
+	const char *id = s->submission.request_id;
+
+	s->executions++;
+	r->counts.executions++;
+	gauge_leave(gauge_enter(r->executed, s->submission.user));
+	for (struct statement *o = r->by_request[bucket_of(id)]; o; o = o->of_request.next) {
+		if (o != s && o->executions && !strcmp(o->submission.request_id, id) &&
+		    !strcmp(o->submission.user, s->submission.user)) {
+			r->counts.repeated++;
+			return;
+		}
+	}
+}
+
 /* The count of statements is checked before anything runs. A text without any goes to the engine as it is. */
 static void execute_engine(struct statement *s, const struct result_options *options)
 {
@@ -358,8 +384,7 @@ static void execute_engine(struct statement *s, const struct result_options *opt
 		texts[0] = xstrdup(s->submission.sql);
 		n = 1;
 	}
-	s->executions++;
-	s->registry->counts.executions++;
+	count_execution(s);
 	s->run = run_new(emulator->engine, &s->submission, texts, n, options);
 	run_post(s->run, emulator->pool, on_run_done, s);
 }
@@ -373,8 +398,7 @@ static void statement_execute(struct statement *s)
 		execute_engine(s, &options);
 		return;
 	}
-	s->executions++;
-	s->registry->counts.executions++;
+	count_execution(s);
 	execute_stub(s, &options);
 }
 
@@ -480,6 +504,7 @@ struct registry *registry_new(struct emulator *emulator)
 	r->emulator = emulator;
 	r->tags = gauges_new();
 	r->users = gauges_new();
+	r->executed = gauges_new();
 	crypt_random(&r->serial, sizeof(r->serial));
 	return r;
 }
@@ -498,6 +523,7 @@ void registry_free(struct registry *r)
 		statement_free(r->oldest);
 	gauges_free(r->tags);
 	gauges_free(r->users);
+	gauges_free(r->executed);
 	free(r);
 }
 
@@ -509,6 +535,16 @@ const struct statement_counts *registry_counts(const struct registry *r)
 json_t *registry_gauges(const struct registry *r, bool by_tag)
 {
 	return gauges_json(by_tag ? r->tags : r->users);
+}
+
+json_t *registry_executions(const struct registry *r)
+{
+	json_t *gauges = gauges_json(r->executed), *all = json_object(), *one;
+	const char *name;
+
+	json_object_foreach(gauges, name, one) json_object_set(all, name, json_object_get(one, "total"));
+	json_decref(gauges);
+	return all;
 }
 
 void registry_reset(struct registry *r)
@@ -524,6 +560,7 @@ void registry_reset(struct registry *r)
 	    .running = c->running, .max_running = c->running, .kept = c->kept, .bytes = c->bytes};
 	gauges_reset(r->tags);
 	gauges_reset(r->users);
+	gauges_reset(r->executed);
 }
 
 struct statement *registry_newest(struct registry *r)

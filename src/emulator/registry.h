@@ -22,6 +22,7 @@
 #define STATEMENTS_MAX   65536
 #define RESULT_BYTES_MAX ((size_t)768 << 20)
 #define RESULT_LIFE_S    86400
+#define ARRIVALS_KEPT    8
 
 enum statement_state {
 	STATEMENT_HELD,
@@ -60,12 +61,14 @@ struct statement {
 	struct statement **children; /* of a multi-statement request that succeeded */
 	size_t children_n;
 	struct statement *parent;
-	int64_t created_ms, ended_ms;   /* wall clock; ended 0 while it runs */
-	unsigned executions, attempts;  /* attempts: requests that came to this statement by POST */
-	unsigned polls_202;             /* fault: so many more status calls answer "running" */
-	struct run *run;                /* on a worker */
-	struct gauge *by_tag, *by_user; /* while it runs */
-	struct timer hold, limit, wait; /* held; the statement's timeout; a stub's waiting time */
+	int64_t created_ms, ended_ms;       /* wall clock; ended 0 while it runs */
+	int64_t cancel_ms;                  /* when the first request to cancel came; 0: none */
+	int64_t arrivals_ms[ARRIVALS_KEPT]; /* of the first attempts */
+	unsigned executions, attempts;      /* attempts: requests that came to this statement by POST */
+	unsigned polls_202;                 /* fault: so many more status calls answer "running" */
+	struct run *run;                    /* on a worker */
+	struct gauge *by_tag, *by_user;     /* while it runs */
+	struct timer hold, limit, wait;     /* held; the statement's timeout; a stub's waiting time */
 	struct statement_waiter *waiters;
 	struct statement *older, *newer;             /* all of them, in order of creation */
 	struct statement_link of_handle, of_request; /* hash chains, newest first */
@@ -73,6 +76,7 @@ struct statement {
 
 struct statement_counts {
 	uint64_t submitted, executions, cancelled, succeeded, failed, timed_out;
+	uint64_t repeated; /* executions of a user's request id that had been executed before */
 	size_t running, max_running, kept, bytes;
 };
 
@@ -86,9 +90,13 @@ struct statement *statement_start(struct registry *registry, struct submission *
 /* Only statements of `user` are found (NULL: of anyone). NULL when there is none. */
 struct statement *statement_by_handle(struct registry *registry, const char *handle, const char *user);
 struct statement *statement_by_request(struct registry *registry, const char *request_id, const char *user);
+/* A handle of the service's form that belongs to no statement: errors before the start of one carry a handle too. */
+void registry_handle(struct registry *registry, char out[37]);
 bool statement_has_ended(const struct statement *s);
 const char *statement_text(const struct statement *s);
 const char *statement_state_name(enum statement_state state);
+/* One more POST came to it. */
+void statement_arrives(struct statement *s);
 /* Ends it as cancelled, whatever the worker does. Only before it has ended. */
 void statement_cancel(struct statement *s);
 
@@ -97,6 +105,7 @@ void statement_unwait(struct statement_waiter *waiter); /* not registered: nothi
 
 const struct statement_counts *registry_counts(const struct registry *registry);
 json_t *registry_gauges(const struct registry *registry, bool by_tag);
+json_t *registry_executions(const struct registry *registry); /* {"user":n,...} */
 /* Forgets ended statements and all counters; what runs goes on. */
 void registry_reset(struct registry *registry);
 struct statement *registry_newest(struct registry *registry);

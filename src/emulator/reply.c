@@ -4,21 +4,14 @@
 #include <stdio.h>
 #include <string.h>
 
-#define REPLY_CEILING ((size_t)2 << 30)
-#define JSON_TYPE     "application/json"
-
-static void answer_clear(struct exchange *e)
-{
-	struct answer *a = &e->answer;
-
-	free(a->body);
-	free(a->link);
-	memset(a, 0, sizeof(*a));
-}
+#define REPLY_CEILING      ((size_t)2 << 30)
+#define JSON_TYPE          "application/json"
+#define SMALL_ANSWER       ((size_t)64 << 10) /* answers up to this are one text, which libmicrohttpd sends at once */
+#define PARTITION_TEXT_MAX ((size_t)80 << 20)
 
 void reply_empty(struct exchange *e, unsigned status)
 {
-	answer_clear(e);
+	answer_clear(&e->answer);
 	e->answer.status = status;
 }
 
@@ -86,6 +79,16 @@ void reply_error(struct exchange *e, unsigned status, const char *code, const ch
 	reply_buf(e, status, &b);
 }
 
+void reply_failure(struct exchange *e, const char *code, const char *sqlstate, const char *message, const char *handle)
+{
+	struct buf b = buf_with_ceiling(REPLY_CEILING);
+
+	add_error(&b, code, sqlstate, message);
+	add_member(&b, "statementHandle", handle);
+	buf_addc(&b, '}');
+	reply_buf(e, 422, &b);
+}
+
 void reply_status(struct exchange *e, const struct statement *s, unsigned status, const char *code,
 		  const char *sqlstate, const char *message)
 {
@@ -94,6 +97,17 @@ void reply_status(struct exchange *e, const struct statement *s, unsigned status
 	add_error(&b, code, sqlstate, message);
 	add_handle(&b, s);
 	buf_addf(&b, ",\"createdOn\":%lld}", (long long)s->created_ms);
+	reply_buf(e, status, &b);
+}
+
+void reply_cancel(struct exchange *e, const struct statement *s, unsigned status, const char *code,
+		  const char *sqlstate, const char *message)
+{
+	struct buf b = buf_with_ceiling(REPLY_CEILING);
+
+	add_error(&b, code, sqlstate, message);
+	add_handle(&b, s);
+	buf_addc(&b, '}');
 	reply_buf(e, status, &b);
 }
 
@@ -134,28 +148,49 @@ static void add_children(struct buf *b, const struct statement *s)
 	buf_addc(b, ']');
 }
 
+static void on_answer_gone(void *owner)
+{
+	result_release(owner);
+}
+
+/* A partition goes out as it is kept: the answer holds the result, nothing is copied. */
+static void answer_share(struct answer *a, struct result *r, size_t partition)
+{
+	a->shared = r->partitions[partition].bytes;
+	a->shared_n = r->partitions[partition].n;
+	a->owner = result_share(r);
+	a->release = on_answer_gone;
+}
+
+static void add_stats(struct buf *b, const struct result *r)
+{
+	buf_addf(b,
+		 ",\"stats\":{\"numRowsInserted\":%lld,\"numRowsUpdated\":%lld,\"numRowsDeleted\":%lld,"
+		 "\"numDuplicateRowsUpdated\":%lld}",
+		 (long long)r->inserted, (long long)r->updated, (long long)r->deleted, (long long)r->duplicates);
+}
+
 static void reply_result(struct exchange *e, const struct statement *s)
 {
-	const struct result *r = s->outcome.result;
-	struct buf b = buf_with_ceiling(REPLY_CEILING);
+	struct result *r = s->outcome.result;
+	struct buf head = buf_with_ceiling(REPLY_CEILING), tail = buf_with_ceiling(REPLY_CEILING);
 
-	buf_adds(&b, "{\"resultSetMetaData\":");
-	buf_adds(&b, r->metadata);
-	buf_adds(&b, ",\"data\":");
-	buf_add(&b, r->partitions[0].bytes, r->partitions[0].n);
-	buf_adds(&b, ",\"code\":\"090001\",\"sqlState\":\"00000\",\"message\":\"Statement executed successfully.\"");
-	add_handle(&b, s);
-	buf_addf(&b, ",\"createdOn\":%lld", (long long)s->created_ms);
+	buf_adds(&head, "{\"resultSetMetaData\":");
+	buf_adds(&head, r->metadata);
+	buf_adds(&head, ",\"data\":");
+	buf_adds(&tail, ",\"code\":\"090001\",\"sqlState\":\"00000\",\"message\":\"Statement executed successfully.\"");
+	add_handle(&tail, s);
+	buf_addf(&tail, ",\"createdOn\":%lld", (long long)s->created_ms);
 	if (s->children_n)
-		add_children(&b, s);
+		add_children(&tail, s);
 	if (r->has_stats)
-		buf_addf(&b,
-			 ",\"stats\":{\"numRowsInserted\":%lld,\"numRowsUpdated\":%lld,\"numRowsDeleted\":%lld,"
-			 "\"numDuplicateRowsUpdated\":%lld}",
-			 (long long)r->inserted, (long long)r->updated, (long long)r->deleted,
-			 (long long)r->duplicates);
-	buf_addc(&b, '}');
-	reply_buf(e, 200, &b);
+		add_stats(&tail, r);
+	buf_addc(&tail, '}');
+	reply_buf(e, 200, &head);
+	e->answer.tail = buf_take(&tail, &e->answer.tail_n);
+	answer_share(&e->answer, r, 0);
+	if (answer_size(&e->answer) <= SMALL_ANSWER)
+		answer_flatten(&e->answer);
 	add_links(e, s, 0);
 }
 
@@ -171,8 +206,6 @@ void reply_outcome(struct exchange *e, const struct statement *s)
 
 void reply_partition(struct exchange *e, const struct statement *s, size_t n)
 {
-	const struct partition *p = &s->outcome.result->partitions[n];
-
 	if (!n) {
 		reply_result(e, s);
 		return;
@@ -180,8 +213,24 @@ void reply_partition(struct exchange *e, const struct statement *s, size_t n)
 	reply_empty(e, 200);
 	e->answer.type = JSON_TYPE;
 	e->answer.gzip = true;
-	e->answer.body = xalloc(p->n);
-	memcpy(e->answer.body, p->bytes, p->n);
-	e->answer.n = p->n;
+	answer_share(&e->answer, s->outcome.result, n);
 	add_links(e, s, n);
+}
+
+void reply_spoil_shape(struct exchange *e)
+{
+	static const char wrapper[] = "{\"data\":";
+	struct answer *a = &e->answer;
+	size_t n, packed_n;
+	char *text, *packed;
+
+	answer_flatten(a);
+	text = a->gzip ? text_gunzip(a->body, a->n, PARTITION_TEXT_MAX, &n) : NULL;
+	if (text && n > sizeof(wrapper) && !strncmp(text, wrapper, sizeof(wrapper) - 1)) {
+		packed = text_gzip(text + sizeof(wrapper) - 1, n - sizeof(wrapper), &packed_n);
+		free(a->body);
+		a->body = packed;
+		a->n = packed_n;
+	}
+	free(text);
 }

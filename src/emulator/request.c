@@ -263,7 +263,34 @@ void submission_free(struct submission *s)
 	free(s->bindings);
 	free(s->user);
 	free(s->user_agent);
+	for (size_t i = 0; i < REQUEST_OWN_TEXTS; i++)
+		free(s->own[i]);
 	memset(s, 0, sizeof(*s));
+}
+
+void submission_own(struct submission *s)
+{
+	struct engine_context *c = &s->context;
+	const char **const texts[REQUEST_OWN_TEXTS] = {&c->role,   &c->warehouse, &c->database,
+						       &c->schema, &c->granted,   &c->timezone};
+
+	c->user = s->user;
+	for (size_t i = 0; i < REQUEST_OWN_TEXTS; i++) {
+		s->own[i] = *texts[i] ? xstrdup(*texts[i]) : NULL;
+		*texts[i] = s->own[i];
+	}
+}
+
+void submission_copy(const struct submission *s, const struct engine_context *context, struct submission *out)
+{
+	*out = *s;
+	json_incref(out->body);
+	out->bindings = NULL;
+	out->bindings_n = 0;
+	out->user = xstrdup(s->user);
+	out->user_agent = xstrdup(s->user_agent);
+	out->context = *context;
+	submission_own(out);
 }
 
 const json_t *submission_parameter(const struct submission *s, const char *name)

@@ -11,6 +11,7 @@
 
 #define REQUEST_TIMEOUT_MAX_S 604800 /* what "timeout": 0 means */
 #define REQUEST_TIMEOUT_S     172800 /* the account's STATEMENT_TIMEOUT_IN_SECONDS */
+#define REQUEST_OWN_TEXTS     6
 
 /* Texts point into `body`, which the submission holds; it moves as a whole. */
 struct submission {
@@ -28,6 +29,7 @@ struct submission {
 	int64_t rows_max;      /* ROWS_PER_RESULTSET; 0: no cap */
 	int64_t chunk_mib;     /* CLIENT_RESULT_CHUNK_SIZE; 0: not given */
 	char *user, *user_agent;
+	char *own[REQUEST_OWN_TEXTS]; /* the context's texts, after submission_own() */
 };
 
 /* Query parameters as they came; NULL where absent. */
@@ -39,6 +41,11 @@ struct request_query {
 bool submission_read(struct slice body, const struct request_query *query, struct submission *out, char *why,
 		     size_t size) MUST_USE;
 void submission_free(struct submission *s);
+/* Makes the context's texts (role, warehouse, database, schema, granted, timezone) the submission's own copies; `user`
+ * must be set. Once. */
+void submission_own(struct submission *s);
+/* A copy without bindings that shares the body, with `context` (its user aside) instead of its own. */
+void submission_copy(const struct submission *s, const struct engine_context *context, struct submission *out);
 
 /* A session parameter of the request by its upper-case name, whatever its case on the wire; NULL when absent. */
 const json_t *submission_parameter(const struct submission *s, const char *name);

@@ -12,9 +12,10 @@
 
 struct cutter {
 	struct result *result;
-	const struct result_options *options;
+	struct result_options options;
 	struct buf text;
-	size_t rows;
+	size_t rows, total; /* of this partition, of all */
+	bool too_large;
 };
 
 char *text_gzip(const char *text, size_t n, size_t *out_n)
@@ -36,11 +37,35 @@ char *text_gzip(const char *text, size_t n, size_t *out_n)
 	return xrealloc(out, *out_n);
 }
 
+char *text_gunzip(const char *packed, size_t n, size_t ceiling, size_t *out_n)
+{
+	z_stream z = {.next_in = (Bytef *)packed, .avail_in = (uInt)n};
+	char *out = xalloc(ceiling);
+	int status;
+
+	z.next_out = (Bytef *)out;
+	z.avail_out = (uInt)ceiling;
+	if (inflateInit2(&z, 15 + GZIP_HEADER) != Z_OK)
+		abort();
+	status = inflate(&z, Z_FINISH);
+	*out_n = z.total_out;
+	inflateEnd(&z);
+	if (status == Z_STREAM_END)
+		return out;
+	free(out);
+	return NULL;
+}
+
+static bool is_wrapped(const struct cutter *c)
+{
+	return c->result->partitions_n && !c->options.bare;
+}
+
 static void partition_open(struct cutter *c)
 {
 	c->text = buf_with_ceiling(PARTITION_CEILING);
 	c->rows = 0;
-	buf_adds(&c->text, c->result->partitions_n ? "{\"data\":[" : "[");
+	buf_adds(&c->text, is_wrapped(c) ? "{\"data\":[" : "[");
 }
 
 static bool partition_close(struct cutter *c)
@@ -49,7 +74,7 @@ static bool partition_close(struct cutter *c)
 	struct partition p = {.rows = c->rows};
 	size_t n;
 
-	if (!buf_adds(&c->text, r->partitions_n ? "]}" : "]"))
+	if (!buf_adds(&c->text, is_wrapped(c) ? "]}" : "]"))
 		return false;
 	p.uncompressed = c->text.n;
 	if (r->partitions_n) {
@@ -76,23 +101,21 @@ static void row_write(struct cutter *c, const struct engine_result *rows, size_t
 		if (cells[i])
 			json_write_string(&c->text, cells[i], strlen(cells[i]));
 		else
-			buf_adds(&c->text, c->options->null_is_text ? "\"null\"" : "null");
+			buf_adds(&c->text, c->options.null_is_text ? "\"null\"" : "null");
 	}
 	buf_addc(&c->text, ']');
 }
 
-static bool rows_cut(struct cutter *c, const struct engine_result *rows)
+void cutter_add(struct cutter *c, const struct engine_result *rows)
 {
-	partition_open(c);
-	for (size_t i = 0; i < rows->rows_n; i++) {
-		if (c->rows && c->text.n >= c->options->partition_bytes) {
-			if (!partition_close(c))
-				return false;
+	for (size_t i = 0; i < rows->rows_n && !c->too_large; i++) {
+		if (c->rows && c->text.n >= c->options.partition_bytes) {
+			c->too_large = !partition_close(c);
 			partition_open(c);
 		}
 		row_write(c, rows, i);
+		c->total++;
 	}
-	return partition_close(c);
 }
 
 static void number_or_null(struct buf *b, const char *name, int64_t value)
@@ -116,12 +139,12 @@ static void column_write(struct buf *b, const struct engine_column *column)
 	buf_addf(b, ",\"nullable\":%s,\"collation\":null}", column->nullable ? "true" : "false");
 }
 
-static bool metadata_write(struct result *r, const struct engine_result *rows)
+static bool metadata_write(struct result *r, const struct engine_result *rows, size_t total)
 {
 	struct buf b = buf_with_ceiling(METADATA_CEILING);
 	size_t n;
 
-	buf_addf(&b, "{\"numRows\":%zu,\"format\":\"jsonv2\",\"partitionInfo\":[", rows->rows_n);
+	buf_addf(&b, "{\"numRows\":%zu,\"format\":\"jsonv2\",\"partitionInfo\":[", total);
 	for (size_t i = 0; i < r->partitions_n; i++) {
 		const struct partition *p = &r->partitions[i];
 
@@ -142,23 +165,46 @@ static bool metadata_write(struct result *r, const struct engine_result *rows)
 	return r->metadata != NULL;
 }
 
-struct result *result_cut(const struct engine_result *rows, const struct result_options *options)
+struct cutter *cutter_open(const struct result_options *options)
 {
-	struct result *r = xalloc(sizeof(*r));
-	struct cutter c = {.result = r, .options = options};
+	struct cutter *c = xalloc(sizeof(*c));
 
-	r->references = 1;
-	r->bytes = sizeof(*r);
+	c->result = xalloc(sizeof(*c->result));
+	c->result->references = 1;
+	c->result->bytes = sizeof(*c->result);
+	c->options = *options;
+	partition_open(c);
+	return c;
+}
+
+void cutter_drop(struct cutter *c)
+{
+	buf_free(&c->text);
+	result_release(c->result);
+	free(c);
+}
+
+struct result *cutter_close(struct cutter *c, const struct engine_result *rows)
+{
+	struct result *r = c->result;
+
+	cutter_add(c, rows);
 	r->has_stats = rows->has_stats;
 	r->inserted = rows->inserted;
 	r->updated = rows->updated;
 	r->deleted = rows->deleted;
 	r->duplicates = rows->duplicates;
-	if (rows_cut(&c, rows) && metadata_write(r, rows))
-		return r;
-	buf_free(&c.text);
-	result_release(r);
-	return NULL;
+	if (c->too_large || !partition_close(c) || !metadata_write(r, rows, c->total)) {
+		cutter_drop(c);
+		return NULL;
+	}
+	free(c);
+	return r;
+}
+
+struct result *result_cut(const struct engine_result *rows, const struct result_options *options)
+{
+	return cutter_close(cutter_open(options), rows);
 }
 
 struct result *result_share(struct result *result)

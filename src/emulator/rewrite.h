@@ -56,6 +56,7 @@ struct plan {
 	size_t functions_n;
 	struct plan_object created; /* CREATE: what must not exist yet */
 	bool creates, if_not_exists;
+	bool derives;                         /* CREATE ... AS SELECT: the columns' types follow from the query */
 	bool writes;                          /* needs a role that may write */
 	char write_target[3 * PLAN_NAME_MAX]; /* "table 'T'", for 003001 */
 	int64_t wait_ms;                      /* SYSTEM$WAIT */

@@ -18,6 +18,8 @@ struct rewriter {
 	struct plan *plan;
 	const struct engine_context *context;
 	int depth;
+	const struct engine_binding *bindings; /* what a ? stands for decides its type */
+	size_t bindings_n;
 	bool defines_columns; /* inside a view or CTAS: names of columns matter, context is the reader's */
 };
 
@@ -57,11 +59,12 @@ void add_object(struct buf *out, const struct plan_object *object); /* "DB"."SCH
 int emit_call(struct rewriter *r, int i, struct buf *out);
 
 /* types.c */
-enum type_class { TYPE_OTHER, TYPE_TEXT, TYPE_SEMI, TYPE_BINARY };
+enum type_class { TYPE_OTHER, TYPE_TEXT, TYPE_SEMI, TYPE_BINARY, TYPE_ZONED, TYPE_LTZ, TYPE_DECFLOAT, TYPE_GEO };
 struct type_text {
 	enum type_class class;
 	int next;
 	int length;
+	int digits; /* of a NUMBER(p,0) that a cast must keep to; 0: any */
 	char duck[48], snowflake[64];
 	bool known;
 };

@@ -17,6 +17,11 @@ struct run {
 	struct engine_job **jobs; /* one per text */
 	char **texts;             /* owned */
 	size_t texts_n;
+	int64_t *started_ms; /* wall clock, one per text */
+	struct run_context {
+		struct engine_context context; /* in which a text ran; its texts are those of `kept` or the request's */
+		char *kept[4];
+	} * contexts;
 	struct outcome *outcomes; /* one per text; those after a failure are empty */
 	size_t outcomes_n;
 	void (*done)(struct run *run, void *owner);

@@ -20,6 +20,9 @@
 #define IDLE_MS           60000
 #define DRIP_BYTES        4
 #define HUGE_HEADER_BYTES ((size_t)192 << 10)
+#define LONG_BYTES        64
+#define WHOLE_BLOCK       ((size_t)64 << 10)
+#define FAULT_BLOCK       1024
 
 /* One TCP connection, in our own epoll set for the departure of its client. */
 struct peer {
@@ -48,6 +51,73 @@ const char *exchange_query(const struct exchange *e, const char *name)
 	return MHD_lookup_connection_value(e->connection, MHD_GET_ARGUMENT_KIND, name);
 }
 
+void answer_clear(struct answer *a)
+{
+	if (a->release)
+		a->release(a->owner);
+	free(a->body);
+	free(a->tail);
+	free(a->link);
+	free(a->pieces);
+	memset(a, 0, sizeof(*a));
+}
+
+size_t answer_size(const struct answer *a)
+{
+	return a->n + a->shared_n + a->tail_n;
+}
+
+/* Up to `max` bytes of the body from `position` on, out of one of its three parts. */
+static size_t answer_copy(const struct answer *a, size_t position, char *out, size_t max)
+{
+	const char *part = a->body;
+	size_t n = a->n;
+
+	if (position >= n) {
+		position -= n;
+		part = a->shared;
+		n = a->shared_n;
+	}
+	if (position >= n) {
+		position -= n;
+		part = a->tail;
+		n = a->tail_n;
+	}
+	if (max > n - position)
+		max = n - position;
+	memcpy(out, part + position, max);
+	return max;
+}
+
+void answer_flatten(struct answer *a)
+{
+	size_t n = answer_size(a), at = 0;
+	char *whole;
+
+	if (!a->shared && !a->tail)
+		return;
+	whole = xalloc(n + 1);
+	while (at < n)
+		at += answer_copy(a, at, whole + at, n - at);
+	if (a->release)
+		a->release(a->owner);
+	free(a->body);
+	free(a->tail);
+	a->release = NULL;
+	a->shared = a->tail = NULL;
+	a->shared_n = a->tail_n = 0;
+	a->body = whole;
+	a->n = n;
+}
+
+void answer_header(struct answer *a, const char *name, const char *value)
+{
+	if (a->headers_n == ANSWER_HEADERS_MAX)
+		return;
+	a->headers[a->headers_n].name = name;
+	(void)snprintf(a->headers[a->headers_n++].value, sizeof(a->headers[0].value), "%s", value);
+}
+
 static void exchange_resume(struct exchange *e)
 {
 	if (!e->suspended)
@@ -62,6 +132,7 @@ static void answer_now(struct timer *timer)
 	struct exchange *e = container_of(timer, struct exchange, answer_timer);
 
 	e->phase = EXCHANGE_ANSWERED;
+	e->started = clock_now();
 	exchange_resume(e);
 }
 
@@ -82,56 +153,104 @@ static void drip_next(struct timer *timer)
 	exchange_resume(container_of(timer, struct exchange, drip_timer));
 }
 
+static ssize_t answer_pause(struct exchange *e)
+{
+	e->suspended = true;
+	MHD_suspend_connection(e->connection);
+	return 0;
+}
+
+/* How much of the body from `position` on may go out now; 0 when it is not yet time. */
+static size_t stream_limit(struct exchange *e, size_t position)
+{
+	const struct answer *a = &e->answer;
+
+	while (e->piece < a->pieces_n && a->pieces[e->piece].end <= position)
+		e->piece++;
+	if (e->piece == a->pieces_n)
+		return answer_size(a) - position;
+	if (clock_now() >= e->started + a->pieces[e->piece].after)
+		return a->pieces[e->piece].end - position;
+	e->drip_timer.fire = drip_next;
+	timer_set(e->server->options.wheel, &e->drip_timer, e->started + a->pieces[e->piece].after);
+	return 0;
+}
+
+/* The same for a body that drips. */
+static size_t drip_limit(struct exchange *e)
+{
+	if (timer_pending(&e->drip_timer))
+		return 0;
+	e->drip_timer.fire = drip_next;
+	timer_set(e->server->options.wheel, &e->drip_timer, clock_now() + e->answer.drip);
+	return DRIP_BYTES;
+}
+
+/* Where the body ends early, or its size. */
+static size_t answer_end(const struct answer *a)
+{
+	bool half = a->shape == ANSWER_HALF || a->shape == ANSWER_HALF_RESET;
+
+	return half ? answer_size(a) / 2 : answer_size(a);
+}
+
+static bool ends_in_error(const struct answer *a)
+{
+	return a->shape == ANSWER_HALF || a->shape == ANSWER_HALF_RESET || a->shape == ANSWER_LONG;
+}
+
+static void peer_reset(const struct peer *peer);
+
 /* The content reader of every body that does not go out in one piece. */
-static ssize_t answer_read(void *context, uint64_t position, char *out, size_t max)
+static ssize_t answer_read(void *context, uint64_t offset, char *out, size_t max)
 {
 	struct exchange *e = context;
-	size_t left = e->answer.n - (size_t)position, limit = max;
+	struct answer *a = &e->answer;
+	size_t position = (size_t)offset, left = answer_end(a) - position, limit = max;
 
 	CHECK(e, EXCHANGE_MAGIC);
 	if (e->abandoned)
 		return MHD_CONTENT_READER_END_WITH_ERROR;
+	if (!left && ends_in_error(a)) {
+		if (a->shape == ANSWER_HALF_RESET)
+			peer_reset(e->peer);
+		return MHD_CONTENT_READER_END_WITH_ERROR;
+	}
 	if (!left)
 		return MHD_CONTENT_READER_END_OF_STREAM;
-	if (e->answer.shape == ANSWER_HALF) {
-		if (position >= e->answer.n / 2)
-			return MHD_CONTENT_READER_END_WITH_ERROR;
-		left = e->answer.n / 2 - (size_t)position;
-	}
-	if (e->answer.shape == ANSWER_DRIP) {
-		if (timer_pending(&e->drip_timer)) {
-			e->suspended = true;
-			MHD_suspend_connection(e->connection);
-			return 0;
-		}
-		e->drip_timer.fire = drip_next;
-		timer_set(e->server->options.wheel, &e->drip_timer, clock_now() + e->answer.drip);
-		limit = limit < DRIP_BYTES ? limit : DRIP_BYTES;
-	}
-	limit = limit < left ? limit : left;
-	memcpy(out, e->answer.body + position, limit);
+	if (a->shape == ANSWER_STREAM)
+		limit = stream_limit(e, position);
+	else if (a->shape == ANSWER_DRIP)
+		limit = drip_limit(e);
+	if (!limit)
+		return answer_pause(e);
+	limit = limit < max ? limit : max;
+	limit = answer_copy(a, position, out, limit < left ? limit : left);
+	e->put += limit;
 	return (ssize_t)limit;
 }
 
 static struct MHD_Response *response_new(struct exchange *e)
 {
 	struct answer *a = &e->answer;
+	bool chunked = a->shape == ANSWER_CHUNKED || a->shape == ANSWER_STREAM;
+	size_t n = answer_size(a);
 
-	if (a->shape == ANSWER_WHOLE || !a->n) {
-		size_t n = a->n;
-
-		if (!a->body)
-			return MHD_create_response_from_buffer(0, (void *)"", MHD_RESPMEM_PERSISTENT);
+	if (!n)
+		return MHD_create_response_from_buffer(0, (void *)"", MHD_RESPMEM_PERSISTENT);
+	if (a->shape == ANSWER_WHOLE && !a->shared && !a->tail) {
+		e->put = n;
 		return MHD_create_response_from_buffer(n, TAKE(a->body), MHD_RESPMEM_MUST_FREE);
 	}
-	return MHD_create_response_from_callback(a->shape == ANSWER_CHUNKED ? MHD_SIZE_UNKNOWN : a->n, 1024,
-						 answer_read, e, NULL);
+	return MHD_create_response_from_callback(chunked                   ? MHD_SIZE_UNKNOWN
+						 : a->shape == ANSWER_LONG ? n + LONG_BYTES
+									   : n,
+						 a->shape == ANSWER_WHOLE ? WHOLE_BLOCK : FAULT_BLOCK, answer_read, e,
+						 NULL);
 }
 
 static void response_headers(struct MHD_Response *response, const struct answer *a)
 {
-	char number[24];
-
 	if (a->type)
 		(void)MHD_add_response_header(response, "Content-Type", a->type);
 	if (a->gzip)
@@ -140,10 +259,8 @@ static void response_headers(struct MHD_Response *response, const struct answer 
 		(void)MHD_add_response_header(response, "Link", a->link);
 	if (a->allow)
 		(void)MHD_add_response_header(response, "Allow", a->allow);
-	if (a->retry_after_s > 0) {
-		(void)snprintf(number, sizeof(number), "%lld", (long long)a->retry_after_s);
-		(void)MHD_add_response_header(response, "Retry-After", number);
-	}
+	for (size_t i = 0; i < a->headers_n; i++)
+		(void)MHD_add_response_header(response, a->headers[i].name, a->headers[i].value);
 }
 
 /* connect() to nowhere makes Linux send a reset, where shutdown and close would say goodbye first. */
@@ -154,27 +271,42 @@ static void peer_reset(const struct peer *peer)
 	(void)connect(peer->fd, &nowhere, sizeof(nowhere));
 }
 
-/* Past libmicrohttpd, whose header must fit the connection's small pool. The socket is non-blocking; a client that
- * does not read within a second gets less. */
-static void peer_send_huge_header(const struct peer *peer, const struct answer *a)
+/* Past libmicrohttpd. The socket is non-blocking; a client that does not read within a second gets less. */
+static void peer_send(const struct peer *peer, const struct buf *text)
 {
-	struct buf text = buf_with_ceiling(HUGE_HEADER_BYTES + a->n + 4096);
-	char *filler = xalloc(HUGE_HEADER_BYTES + 1);
-	size_t sent = 0;
 	struct pollfd ready = {.fd = peer->fd, .events = POLLOUT};
+	size_t sent = 0;
 
-	memset(filler, 'x', HUGE_HEADER_BYTES);
-	buf_addf(&text, "HTTP/1.1 %u OK\r\nConnection: close\r\nContent-Length: %zu\r\nX-Huge: ", a->status, a->n);
-	buf_add(&text, filler, HUGE_HEADER_BYTES);
-	buf_adds(&text, "\r\nContent-Type: application/json\r\n\r\n");
-	buf_add(&text, a->body, a->n);
-	while (sent < text.n && poll(&ready, 1, 1000) == 1) {
-		ssize_t n = send(peer->fd, text.data + sent, text.n - sent, MSG_NOSIGNAL | MSG_DONTWAIT);
+	while (sent < text->n && poll(&ready, 1, 1000) == 1) {
+		ssize_t n = send(peer->fd, text->data + sent, text->n - sent, MSG_NOSIGNAL | MSG_DONTWAIT);
 
 		if (n < 0 && errno != EAGAIN)
 			break;
 		sent += n > 0 ? (size_t)n : 0;
 	}
+}
+
+/* What libmicrohttpd would not send: a header that does not fit its pool, a Content-Length that lies. */
+static void peer_send_raw(const struct peer *peer, struct answer *a)
+{
+	struct buf text = buf_with_ceiling(HUGE_HEADER_BYTES + answer_size(a) + 4096);
+	bool huge = a->shape == ANSWER_HUGE_HEADER;
+	char *filler = xalloc(HUGE_HEADER_BYTES + 1);
+
+	answer_flatten(a);
+	memset(filler, 'x', HUGE_HEADER_BYTES);
+	buf_addf(&text, "HTTP/1.1 %u OK\r\nConnection: close\r\nContent-Length: %zu\r\n", a->status,
+		 huge ? a->n : a->n / 2);
+	if (a->gzip)
+		buf_adds(&text, "Content-Encoding: gzip\r\n");
+	if (huge) {
+		buf_adds(&text, "X-Huge: ");
+		buf_add(&text, filler, HUGE_HEADER_BYTES);
+		buf_adds(&text, "\r\n");
+	}
+	buf_adds(&text, "Content-Type: application/json\r\n\r\n");
+	buf_add(&text, a->body, a->n);
+	peer_send(peer, &text);
 	free(filler);
 	buf_free(&text);
 }
@@ -191,8 +323,9 @@ static enum MHD_Result answer_queue(struct exchange *e)
 		peer_reset(e->peer);
 		return MHD_NO;
 	}
-	if (e->answer.shape == ANSWER_HUGE_HEADER) {
-		peer_send_huge_header(e->peer, &e->answer);
+	if (e->answer.shape == ANSWER_HUGE_HEADER || e->answer.shape == ANSWER_SHORT) {
+		peer_send_raw(e->peer, &e->answer);
+		e->put = e->answer.n;
 		return MHD_NO;
 	}
 	response = response_new(e);
@@ -224,7 +357,19 @@ static struct exchange *exchange_new(struct server *server, struct MHD_Connectio
 		e->next->prev = &e->next;
 	server->exchanges = e;
 	*(strcmp(version, "HTTP/1.1") ? &server->counts.requests_http10 : &server->counts.requests_http11) += 1;
+	server->options.ops.opened(server->options.ops.context, e);
 	return e;
+}
+
+/* Whether so much of the body has come that the scripted reset is due. A request without a body is there at once. */
+static bool reset_is_due(const struct exchange *e)
+{
+	const char *length = exchange_header(e, "Content-Length");
+	int64_t n;
+
+	if (!e->reset_in_request)
+		return false;
+	return !length || !parse_int(length, 0, INT64_MAX, &n) || (int64_t)e->body.n >= n / 2;
 }
 
 static enum MHD_Result exchange_step(struct exchange *e)
@@ -250,15 +395,23 @@ static enum MHD_Result on_request(void *context, struct MHD_Connection *connecti
 	struct exchange *e = *state;
 
 	if (!e) {
-		*state = exchange_new(context, connection, url, method, version);
-		return MHD_YES;
+		*state = e = exchange_new(context, connection, url, method, version);
+		if (e->reset_now)
+			peer_reset(e->peer);
+		return e->reset_now ? MHD_NO : MHD_YES;
 	}
 	CHECK(e, EXCHANGE_MAGIC);
 	if (*n) {
 		if (!buf_add(&e->body, data, *n))
 			e->body_too_large = true;
 		*n = 0;
-		return MHD_YES;
+		if (reset_is_due(e))
+			peer_reset(e->peer);
+		return reset_is_due(e) ? MHD_NO : MHD_YES;
+	}
+	if (e->reset_in_request && e->phase == EXCHANGE_READING) {
+		peer_reset(e->peer);
+		return MHD_NO;
 	}
 	return exchange_step(e);
 }
@@ -283,8 +436,7 @@ static void on_request_end(void *context, struct MHD_Connection *connection, voi
 		e->next->prev = e->prev;
 	e->peer->exchange = NULL;
 	buf_free(&e->body);
-	free(e->answer.body);
-	free(e->answer.link);
+	answer_clear(&e->answer);
 	e->magic = 0;
 	free(e);
 }

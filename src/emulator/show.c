@@ -34,6 +34,10 @@ static const struct show_kind KINDS[] = {
     {"EXPORTED KEYS", "IMPORTED_KEYS", SCOPE_TABLE},
     {"PARAMETERS", "PARAMETERS", SCOPE_ACCOUNT},
     {"GRANTS", "GRANTS", SCOPE_ACCOUNT},
+    {"SEMANTIC VIEWS", "SEMANTIC_VIEWS", SCOPE_SCHEMA},
+    {"SEMANTIC DIMENSIONS", "SEMANTIC_DIMENSIONS", SCOPE_SCHEMA},
+    {"SEMANTIC METRICS", "SEMANTIC_METRICS", SCOPE_SCHEMA},
+    {"SEMANTIC FACTS", "SEMANTIC_FACTS", SCOPE_SCHEMA},
     {"STREAMS", "STREAMS", SCOPE_SCHEMA},
     {"TASKS", "TASKS", SCOPE_SCHEMA},
     {"PIPES", "PIPES", SCOPE_SCHEMA},
@@ -69,6 +73,11 @@ static const struct show_kind *find_kind(struct show *s)
 	return NULL;
 }
 
+static bool is_semantic_part(const struct show *s)
+{
+	return !strncmp(s->kind->view, "SEMANTIC_", 9) && strcmp(s->kind->view, "SEMANTIC_VIEWS");
+}
+
 /* IN [ACCOUNT | [DATABASE | SCHEMA | TABLE | VIEW] name] */
 static void parse_scope(struct show *s)
 {
@@ -84,6 +93,8 @@ static void parse_scope(struct show *s)
 		s->scope = s->kind->scope == SCOPE_DATABASE ? SCOPE_DATABASE
 			   : s->kind->scope == SCOPE_TABLE  ? SCOPE_TABLE
 							    : SCOPE_SCHEMA;
+	if (is_semantic_part(s) && (!worded || token_is(word, "VIEW")))
+		s->scope = SCOPE_TABLE;
 	s->i += worded;
 	parse_name(s->r, s->i, &name);
 	if (!strcmp(s->kind->view, "PARAMETERS")) {
@@ -136,7 +147,9 @@ static void add_scope(struct show *s)
 		add_condition(s, "database_name", s->object.database);
 	if (s->kind->scope >= SCOPE_SCHEMA)
 		add_condition(s, "schema_name", s->object.schema);
-	if (s->kind->scope >= SCOPE_TABLE)
+	if (is_semantic_part(s))
+		add_condition(s, "semantic_view_name", s->object.name);
+	else if (s->kind->scope >= SCOPE_TABLE)
 		add_condition(s, "table_name", s->object.name);
 }
 
@@ -184,7 +197,7 @@ static void add_columns(struct show *s)
 {
 	static const char COMMON[] = "\"created_on\", \"name\"";
 
-	if (!s->terse || s->kind->scope == SCOPE_TABLE || !strcmp(s->kind->view, "PARAMETERS") ||
+	if (!s->terse || s->kind->scope == SCOPE_TABLE || is_semantic_part(s) || !strcmp(s->kind->view, "PARAMETERS") ||
 	    !strcmp(s->kind->view, "GRANTS"))
 		buf_adds(s->out, "*");
 	else if (!strcmp(s->kind->view, "DATABASES"))
@@ -240,7 +253,11 @@ static void rewrite_describe(struct rewriter *r)
 	struct name name;
 	int i = 1;
 
-	if (token_in(&r->t[1], "|TABLE|VIEW|") && token_is_name(&r->t[2]))
+	bool semantic = token_is(&r->t[1], "SEMANTIC") && token_is(&r->t[2], "VIEW");
+
+	if (semantic)
+		i = 3;
+	else if (token_in(&r->t[1], "|TABLE|VIEW|") && token_is_name(&r->t[2]))
 		i = 2;
 	else if (token_in(&r->t[1], "|SCHEMA|DATABASE|FUNCTION|PROCEDURE|STAGE|WAREHOUSE|USER|RESULT|") &&
 		 token_is_name(&r->t[2])) {
@@ -255,8 +272,8 @@ static void rewrite_describe(struct rewriter *r)
 	if (!resolve_object(r, &name, PLAN_TABLE, &object))
 		return;
 	require_object(r, &object);
-	buf_adds(&r->plan->sql,
-		 "SELECT * EXCLUDE (_pos, _db, _sc, _tb) FROM memory.main.\"_SF_DESCRIBE\" WHERE _db = ");
+	buf_addf(&r->plan->sql, "SELECT * EXCLUDE (_pos, _db, _sc, _tb) FROM memory.main.\"%s\" WHERE _db = ",
+		 semantic ? "_SF_DESCRIBE_SEMANTIC" : "_SF_DESCRIBE");
 	add_literal(&r->plan->sql, object.database);
 	buf_adds(&r->plan->sql, " AND _sc = ");
 	add_literal(&r->plan->sql, object.schema);

@@ -242,7 +242,10 @@ static void rewrite_tokens(struct rewriter *r)
 
 void rewrite_statement(const struct engine_statement *statement, struct plan *plan)
 {
-	struct rewriter r = {.plan = plan, .context = &statement->context};
+	struct rewriter r = {.plan = plan,
+			     .context = &statement->context,
+			     .bindings = statement->bindings,
+			     .bindings_n = statement->bindings_n};
 
 	memset(plan, 0, sizeof *plan);
 	plan->use = PLAN_USE_NOTHING;

@@ -1,6 +1,6 @@
 /* stub.h
  *
- * What --stub answers instead of an engine: SELECT 1, STUB ROWS n, STUB WAIT ms, STUB ERROR, and a SELECT of
+ * What --stub answers instead of an engine: SELECT 1, STUB ROWS n [BYTES b], STUB WAIT ms, STUB ERROR, and a SELECT of
  * CURRENT_DATABASE(), CURRENT_SCHEMA(), CURRENT_WAREHOUSE(), CURRENT_ROLE(), CURRENT_USER() in any order. Everything
  * else is a syntax error. It is the upstream of load tests: cheap.
  */
@@ -10,6 +10,7 @@
 #include "registry.h"
 
 #define STUB_ROWS_MAX    10000000
+#define STUB_BYTES_MAX   1000000000
 #define STUB_WAIT_MAX_MS 86400000
 
 /* Ends a submission. *wait is how long it is to seem to run. HTTP thread. */

@@ -17,8 +17,11 @@ static const struct {
     {"|DATE|", "DATE", "DATE", TYPE_OTHER},
     {"|TIME|", "TIME", "TIME(9)", TYPE_OTHER},
     {"|TIMESTAMP_NTZ|TIMESTAMP|DATETIME|TIMESTAMPNTZ|", "TIMESTAMP", "TIMESTAMP_NTZ(9)", TYPE_OTHER},
-    {"|TIMESTAMP_LTZ|TIMESTAMPLTZ|", "TIMESTAMPTZ", "TIMESTAMP_LTZ(9)", TYPE_OTHER},
-    {"|TIMESTAMP_TZ|TIMESTAMPTZ|", "TIMESTAMPTZ", "TIMESTAMP_TZ(9)", TYPE_OTHER},
+    {"|TIMESTAMP_LTZ|TIMESTAMPLTZ|", "TIMESTAMPTZ", "TIMESTAMP_LTZ(9)", TYPE_LTZ},
+    {"|TIMESTAMP_TZ|TIMESTAMPTZ|", "_SF_TZ", "TIMESTAMP_TZ(9)", TYPE_ZONED},
+    {"|DECFLOAT|", "_SF_DECFLOAT", "DECFLOAT", TYPE_DECFLOAT},
+    {"|GEOGRAPHY|", "JSON", "GEOGRAPHY", TYPE_GEO},
+    {"|GEOMETRY|", "JSON", "GEOMETRY", TYPE_GEO},
     {"|VARIANT|", "JSON", "VARIANT", TYPE_SEMI},
     {"|OBJECT|", "JSON", "OBJECT", TYPE_SEMI},
     {"|ARRAY|", "JSON", "ARRAY", TYPE_SEMI},
@@ -50,6 +53,7 @@ static void number_type(const struct rewriter *r, int open, struct type_text *ty
 		snprintf(type->duck, sizeof type->duck, "DECIMAL(%d,%d)", precision, scale);
 	else
 		snprintf(type->duck, sizeof type->duck, precision <= 18 ? "BIGINT" : "HUGEINT");
+	type->digits = scale || precision == 38 ? 0 : precision;
 	snprintf(type->snowflake, sizeof type->snowflake, "NUMBER(%d,%d)", precision, scale);
 }
 
@@ -61,6 +65,17 @@ static void text_type(const struct rewriter *r, int i, int open, struct type_tex
 	type->length = open ? small_number(&r->t[open + 1], 0) : one ? 1 : 0;
 	snprintf(type->duck, sizeof type->duck, "VARCHAR");
 	snprintf(type->snowflake, sizeof type->snowflake, "VARCHAR(%d)", type->length ? type->length : 16777216);
+}
+
+/* VECTOR(FLOAT | INT, n) */
+static void vector_type(const struct rewriter *r, int open, struct type_text *type)
+{
+	bool whole = token_in(&r->t[open + 1], "|INT|INTEGER|");
+	int n = small_number(&r->t[open + 3], 0);
+
+	type->known = n > 0 && n <= 4096 && (whole || token_in(&r->t[open + 1], "|FLOAT|FLOAT4|FLOAT8|"));
+	snprintf(type->duck, sizeof type->duck, "%s[%d]", whole ? "INTEGER" : "FLOAT", n);
+	snprintf(type->snowflake, sizeof type->snowflake, "VECTOR(%s, %d)", whole ? "INT" : "FLOAT", n);
 }
 
 void parse_type(const struct rewriter *r, int i, struct type_text *type)
@@ -75,6 +90,10 @@ void parse_type(const struct rewriter *r, int i, struct type_text *type)
 	}
 	if (token_in(t, "|VARCHAR|STRING|TEXT|CHAR|CHARACTER|NVARCHAR|NCHAR|NVARCHAR2|")) {
 		text_type(r, i, open, type);
+		return;
+	}
+	if (token_is(t, "VECTOR") && open) {
+		vector_type(r, open, type);
 		return;
 	}
 	for (size_t k = 0; k < ARRAY_LEN(TYPES); k++) {
@@ -92,6 +111,8 @@ void parse_type(const struct rewriter *r, int i, struct type_text *type)
 
 void add_cast(struct buf *out, const char *value, const struct type_text *type, bool try_cast)
 {
+	const char *cast = try_cast ? "TRY_CAST" : "CAST";
+
 	if (type->class == TYPE_SEMI)
 		buf_addf(out, "_SF_VARIANT(%s)", value);
 	else if (type->class == TYPE_TEXT && type->length)
@@ -99,9 +120,19 @@ void add_cast(struct buf *out, const char *value, const struct type_text *type, 
 	else if (type->class == TYPE_TEXT)
 		buf_addf(out, "_SF_TEXT(%s)", value);
 	else if (type->class == TYPE_BINARY)
-		buf_addf(out, "UNHEX(%s)", value);
+		buf_addf(out, "%s(%s AS BLOB)", cast, value);
+	else if (type->class == TYPE_ZONED)
+		buf_addf(out, "%s(_SF_WITH_OFFSET(%s) AS _SF_TZ)", cast, value);
+	else if (type->class == TYPE_LTZ)
+		buf_addf(out, try_cast ? "_SF_TRY_TO_TIMESTAMPTZ(%s, 0)" : "_SF_LTZ(%s)", value);
+	else if (type->class == TYPE_DECFLOAT)
+		buf_addf(out, "%s(CAST(%s AS VARCHAR) AS _SF_DECFLOAT)", cast, value);
+	else if (type->class == TYPE_GEO)
+		buf_addf(out, "_SF_GEO(%s)", value);
+	else if (type->digits)
+		buf_addf(out, "CAST(%s(%s AS DECIMAL(%d,0)) AS %s)", cast, value, type->digits, type->duck);
 	else
-		buf_addf(out, "%s(%s AS %s)", try_cast ? "TRY_CAST" : "CAST", value, type->duck);
+		buf_addf(out, "%s(%s AS %s)", cast, value, type->duck);
 }
 
 const char *date_part_name(const struct token *t)

@@ -5,13 +5,12 @@
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
+#include "casts.h"
 #include "snowgate/buf.h"
 
 #define CELL_MAX          ((size_t)128 << 20)
 #define TEXT_LENGTH_MAX   16777216
 #define BINARY_LENGTH_MAX 8388608
-
-typedef __int128 int128;
 
 static void add_value(struct buf *out, duckdb_vector vector, duckdb_logical_type type, idx_t row, bool nested);
 
@@ -124,13 +123,35 @@ static void add_civil_time(struct buf *out, int64_t micros)
 		 (int)(rest / 1000000 % 60), (int)(rest / 1000 % 1000));
 }
 
-static bool is_json(duckdb_logical_type type)
+static bool has_alias(duckdb_logical_type type, const char *name)
 {
 	char *alias = duckdb_logical_type_get_alias(type);
-	bool json = alias && !strcmp(alias, "JSON");
+	bool same = alias && !strcmp(alias, name);
 
 	duckdb_free(alias);
-	return json;
+	return same;
+}
+
+static bool is_json(duckdb_logical_type type)
+{
+	return has_alias(type, "JSON");
+}
+
+/* "seconds offset+1440"; inside of lists and objects as people read it. */
+static void add_zoned(struct buf *out, int128 value, bool nested)
+{
+	int offset;
+	int128 ns = zoned_unpack(value, &offset);
+	int128 left = ns < 0 ? -ns : ns;
+
+	if (nested) {
+		buf_addc(out, '"');
+		zoned_show(out, value);
+		buf_addc(out, '"');
+		return;
+	}
+	buf_addf(out, "%s%" PRId64 ".%09" PRId64 " %d", ns < 0 ? "-" : "", (int64_t)(left / 1000000000),
+		 (int64_t)(left % 1000000000), offset + ZONED_BIAS);
 }
 
 static void add_text(struct buf *out, duckdb_string_t *s, duckdb_logical_type type, bool nested)
@@ -140,6 +161,19 @@ static void add_text(struct buf *out, duckdb_string_t *s, duckdb_logical_type ty
 
 	if (nested && !is_json(type))
 		add_json_string(out, text, n);
+	else
+		buf_add(out, text, n);
+}
+
+/* Numbers that DuckDB wrote itself are not in Snowflake's form yet. */
+static void add_decfloat(struct buf *out, const duckdb_string_t *s)
+{
+	uint32_t n = s->value.inlined.length;
+	const char *text = n <= 12 ? s->value.inlined.inlined : s->value.pointer.ptr;
+	char shown[160];
+
+	if (decfloat_normalize(text, n, shown, sizeof shown))
+		buf_adds(out, shown);
 	else
 		buf_add(out, text, n);
 }
@@ -172,6 +206,25 @@ static void add_list(struct buf *out, duckdb_vector vector, duckdb_logical_type 
 		if (i)
 			buf_addc(out, ',');
 		add_value(out, values, child, entry.offset + i, true);
+	}
+	buf_addc(out, ']');
+	duckdb_destroy_logical_type(&child);
+}
+
+/* A VECTOR: floats with six decimals, whole numbers as they are. */
+static void add_array(struct buf *out, duckdb_vector vector, duckdb_logical_type type, idx_t row)
+{
+	duckdb_logical_type child = duckdb_array_type_child_type(type);
+	duckdb_vector values = duckdb_array_vector_get_child(vector);
+	idx_t n = duckdb_array_type_array_size(type);
+
+	buf_addc(out, '[');
+	for (idx_t i = 0; i < n; i++) {
+		buf_adds(out, i ? "," : "");
+		if (duckdb_get_type_id(child) == DUCKDB_TYPE_FLOAT)
+			buf_addf(out, "%.6f", (double)((float *)duckdb_vector_get_data(values))[row * n + i]);
+		else
+			add_value(out, values, child, row * n + i, true);
 	}
 	buf_addc(out, ']');
 	duckdb_destroy_logical_type(&child);
@@ -309,6 +362,10 @@ static void add_value(struct buf *out, duckdb_vector vector, duckdb_logical_type
 		buf_adds(out, "null");
 		return;
 	}
+	if (id == DUCKDB_TYPE_HUGEINT && has_alias(type, ZONED_TYPE)) {
+		add_zoned(out, wide(((const duckdb_hugeint *)data)[row]), nested);
+		return;
+	}
 	if (add_integer(out, data, id, row) || add_temporal(out, data, id, row, nested))
 		return;
 	switch (id) {
@@ -325,6 +382,10 @@ static void add_value(struct buf *out, duckdb_vector vector, duckdb_logical_type
 		add_double(out, ((double *)data)[row]);
 		break;
 	case DUCKDB_TYPE_VARCHAR:
+		if (has_alias(type, DECFLOAT_TYPE)) {
+			add_decfloat(out, &((duckdb_string_t *)data)[row]);
+			break;
+		}
 		add_text(out, &((duckdb_string_t *)data)[row], type, nested);
 		break;
 	case DUCKDB_TYPE_BLOB:
@@ -338,6 +399,9 @@ static void add_value(struct buf *out, duckdb_vector vector, duckdb_logical_type
 		break;
 	case DUCKDB_TYPE_LIST:
 		add_list(out, vector, type, ((duckdb_list_entry *)data)[row]);
+		break;
+	case DUCKDB_TYPE_ARRAY:
+		add_array(out, vector, type, row);
 		break;
 	case DUCKDB_TYPE_STRUCT:
 		add_struct(out, vector, type, row);
@@ -397,6 +461,7 @@ static const struct {
     {DUCKDB_TYPE_TIMESTAMP_TZ, "timestamp_ltz", 0, 9, -1},
     {DUCKDB_TYPE_BLOB, "binary", -1, -1, BINARY_LENGTH_MAX},
     {DUCKDB_TYPE_LIST, "array", -1, -1, -1},
+    {DUCKDB_TYPE_ARRAY, "vector", -1, -1, -1},
     {DUCKDB_TYPE_STRUCT, "object", -1, -1, -1},
     {DUCKDB_TYPE_MAP, "object", -1, -1, -1},
 };
@@ -406,6 +471,14 @@ static void describe_type(duckdb_logical_type type, struct engine_column *column
 	duckdb_type id = duckdb_get_type_id(type);
 	bool json;
 
+	if (id == DUCKDB_TYPE_HUGEINT && has_alias(type, ZONED_TYPE)) {
+		set_type(column, "timestamp_tz", 0, 9, -1);
+		return;
+	}
+	if (id == DUCKDB_TYPE_VARCHAR && has_alias(type, DECFLOAT_TYPE)) {
+		set_type(column, "decfloat", 38, -1, -1);
+		return;
+	}
 	for (size_t i = 0; i < ARRAY_LEN(TYPES); i++) {
 		if (TYPES[i].id != id)
 			continue;

@@ -1,9 +1,10 @@
 /* Runs the corpus: statements with the rows, names, types or errors that Snowflake gives, compared by value.
  *
- * A case: "=== name [db=X] [schema=X] [role=X] [warehouse=X] [tz=X]", the statement, "---", then what is expected:
- * "columns: A,B", "types: fixed,text", "rows: N", "!CODE SQLSTATE text that the message holds", "*" for anything, "..."
- * for any further rows, or rows with cells parted by "|" (NULL is SQL NULL). Cases share one engine and run in the
- * order of the file names. */
+ * A case: "=== name [db=X] [schema=X] [role=X] [warehouse=X] [tz=X]" (X is NONE: not set), the statement, "---", then
+ * what is expected: "columns: A,B", "types: fixed,text", "shape: fixed(10,2)!,text(5)" (precision and scale, or length;
+ * "!": never NULL), "rows: N", "!CODE SQLSTATE text that the message holds", "*" for anything, "..." for any further
+ * rows, or rows with cells parted by "|" (NULL is SQL NULL). Cases share one engine and run in the order of the file
+ * names. */
 #include <dirent.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -42,6 +43,24 @@ static void join_columns(const struct engine_result *r, bool types, char *out)
 	for (size_t i = 0; i < r->columns_n; i++) {
 		add(out, i ? "," : "");
 		add(out, types ? r->columns[i].type : r->columns[i].name);
+	}
+}
+
+static void join_shapes(const struct engine_result *r, char *out)
+{
+	out[0] = '\0';
+	for (size_t i = 0; i < r->columns_n; i++) {
+		const struct engine_column *c = &r->columns[i];
+		char text[96] = "";
+
+		if (!strcmp(c->type, "fixed"))
+			snprintf(text, sizeof text, "(%d,%d)", c->precision, c->scale);
+		else if (c->length >= 0)
+			snprintf(text, sizeof text, "(%lld)", (long long)c->length);
+		add(out, i ? "," : "");
+		add(out, c->type);
+		add(out, text);
+		add(out, c->nullable ? "" : "!");
 	}
 }
 
@@ -88,6 +107,9 @@ static bool line_fits(const struct expectation *e, const struct engine_result *r
 	} else if (!strncmp(line, "columns: ", 9) || !strncmp(line, "types: ", 7)) {
 		join_columns(r, line[0] == 't', got);
 		ok = !strcmp(strchr(line, ' ') + 1, got);
+	} else if (!strncmp(line, "shape: ", 7)) {
+		join_shapes(r, got);
+		ok = !strcmp(line + 7, got);
 	} else if (!strncmp(line, "rows: ", 6)) {
 		snprintf(got, sizeof got, "%zu", r->rows_n);
 		ok = !strcmp(line + 6, got);
@@ -105,7 +127,7 @@ static bool line_fits(const struct expectation *e, const struct engine_result *r
 
 static const char *set_or_null(const char *text)
 {
-	return text[0] ? text : NULL;
+	return text[0] && strcmp(text, "NONE") ? text : NULL;
 }
 
 static void run_case(struct engine *engine, struct expectation *e)
@@ -115,12 +137,12 @@ static void run_case(struct engine *engine, struct expectation *e)
 	bool ok = true, rows = false;
 	size_t row = 0;
 
-	s.context = (struct engine_context){"TESTER",
-					    set_or_null(e->role),
-					    set_or_null(e->warehouse),
-					    set_or_null(e->database),
-					    set_or_null(e->schema),
-					    set_or_null(e->timezone)};
+	s.context = (struct engine_context){.user = "TESTER",
+					    .role = set_or_null(e->role),
+					    .warehouse = set_or_null(e->warehouse),
+					    .database = set_or_null(e->database),
+					    .schema = set_or_null(e->schema),
+					    .timezone = set_or_null(e->timezone)};
 	engine_run(engine, NULL, &s, 0, &r);
 	for (char *line = e->wanted, *next; *line && ok; line = next) {
 		size_t before = row;

@@ -7,7 +7,16 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-	struct engine_statement statement = {.context = {"U", "SYSADMIN", "WH", "DEMO", "PUBLIC", "UTC"}};
+	static const struct engine_binding bindings[] = {
+	    {"FIXED", "12.50"}, {"TIMESTAMP_TZ", "0 1440"}, {"BINARY", "AB"}, {"DECFLOAT", "1e9"}, {"TEXT", NULL}};
+	struct engine_statement statement = {.context = {.user = "U",
+							 .role = "SYSADMIN",
+							 .warehouse = "WH",
+							 .database = "DEMO",
+							 .schema = "PUBLIC",
+							 .timezone = "UTC"},
+					     .bindings = bindings,
+					     .bindings_n = ARRAY_LEN(bindings)};
 	struct plan *plan = xalloc(sizeof *plan);
 	char *text = xstrndup((const char *)data, size);
 
