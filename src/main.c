@@ -14,6 +14,7 @@
 #include "snowgate/auth.h"
 #include "snowgate/conf.h"
 #include "snowgate/connect.h"
+#include "snowgate/doctor.h"
 #include "snowgate/gateway.h"
 #include "snowgate/http.h"
 #include "snowgate/log.h"
@@ -33,6 +34,9 @@ static const char usage[] =
     "                                                  print what CLIENT needs to use the gateway\n"
     "  snowgate connect CLIENT --stdio [-c FILE]       the same for a client that starts `snowgate stdio`\n"
     "  snowgate check [-c FILE]                        validate the configuration\n"
+    "  snowgate check --import FILE                    print what a configuration file of Snowflake's own MCP server\n"
+    "                                                  says, in the words of snowgate.yaml\n"
+    "  snowgate doctor [-c FILE]                       connect to Snowflake and report what works, step by step\n"
     "  snowgate config [-c FILE] [--defaults]          print the effective or the default configuration\n"
     "  snowgate key new NAME [--group G] [--expires 90d] [-c FILE]\n"
     "  snowgate key list [-c FILE]\n"
@@ -43,7 +47,7 @@ static const char usage[] =
     "FILE: else $SNOWGATE_CONFIG, ./snowgate.yaml, /etc/snowgate/snowgate.yaml, or defaults on loopback.\n";
 
 struct options {
-	const char *file, *group, *expires, *url, *key;
+	const char *file, *group, *expires, *url, *key, *import;
 	bool defaults, help, version, stdio;
 	int words_n;
 	char *words[4];
@@ -79,6 +83,34 @@ static int run_check(const struct options *o)
 	printf("%s: ok\n", conf->file ? conf->file : "defaults");
 	conf_free(conf);
 	return 0;
+}
+
+static int run_doctor(const struct options *o)
+{
+	const struct conf *conf = conf_or_faults(o->file, true);
+	int faults;
+
+	if (!conf)
+		return 1;
+	printf("%s\n", conf->file ? conf->file : "defaults");
+	faults = doctor_run(conf, stdout);
+	conf_free(conf);
+	return faults ? 1 : 0;
+}
+
+static int run_import(const struct options *o)
+{
+	struct buf text = buf_with_ceiling(1 << 20), out = buf_with_ceiling(1 << 20);
+	struct conf_faults faults;
+	bool imported = conf_import(o->import, &out, &faults);
+
+	conf_faults_write(&text, &faults);
+	fputs(buf_text(&text), stderr);
+	fputs(buf_text(&out), stdout);
+	conf_faults_free(&faults);
+	buf_free(&text);
+	buf_free(&out);
+	return imported ? 0 : 1;
 }
 
 static int run_config(const struct options *o)
@@ -413,11 +445,17 @@ static int run_connect(const struct options *o)
 static bool options_read(struct options *o, int argc, char **argv)
 {
 	static const struct option longs[] = {
-	    {"config", required_argument, NULL, 'c'},  {"group", required_argument, NULL, 'g'},
-	    {"expires", required_argument, NULL, 'e'}, {"url", required_argument, NULL, 'u'},
-	    {"key", required_argument, NULL, 'k'},     {"stdio", no_argument, NULL, 's'},
-	    {"defaults", no_argument, NULL, 'd'},      {"help", no_argument, NULL, 'h'},
-	    {"version", no_argument, NULL, 'v'},       {NULL, 0, NULL, 0},
+	    {"config", required_argument, NULL, 'c'},
+	    {"group", required_argument, NULL, 'g'},
+	    {"expires", required_argument, NULL, 'e'},
+	    {"url", required_argument, NULL, 'u'},
+	    {"key", required_argument, NULL, 'k'},
+	    {"stdio", no_argument, NULL, 's'},
+	    {"defaults", no_argument, NULL, 'd'},
+	    {"help", no_argument, NULL, 'h'},
+	    {"version", no_argument, NULL, 'v'},
+	    {"import", required_argument, NULL, 'i'},
+	    {NULL, 0, NULL, 0},
 	};
 	int c;
 
@@ -431,6 +469,9 @@ static bool options_read(struct options *o, int argc, char **argv)
 			break;
 		case 'e':
 			o->expires = optarg;
+			break;
+		case 'i':
+			o->import = optarg;
 			break;
 		case 's':
 			o->stdio = true;
@@ -480,7 +521,9 @@ int main(int argc, char **argv)
 	if (strcmp(word, "connect") == 0 && o.words_n == 2)
 		return o.stdio ? connect_print_stdio(&o) : run_connect(&o);
 	if (strcmp(word, "check") == 0 && o.words_n == 1)
-		return run_check(&o);
+		return o.import ? run_import(&o) : run_check(&o);
+	if (strcmp(word, "doctor") == 0 && o.words_n == 1)
+		return run_doctor(&o);
 	if (strcmp(word, "config") == 0 && o.words_n == 1)
 		return run_config(&o);
 	if (strcmp(word, "key") == 0)

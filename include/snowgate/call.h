@@ -57,44 +57,71 @@ struct failure {
 	const char *message;
 };
 struct job;
-/* Rows of one partition. */
-struct page {
-	size_t first;
-	json_t *rows;
+/* Where reading a result stopped. */
+enum fed {
+	FED_MORE,  /* `raw` is used up, and the partition goes on */
+	FED_SLICE, /* one visit has read its share; there is more in `raw` */
+	FED_PIECE, /* `text` is a piece for the client; there is more in `raw` */
+	FED_END,   /* the partition is at its end */
+	FED_SKIP,  /* no row of it is wanted */
+	FED_FULL   /* the window is full */
 };
+struct reader;
+struct call;
+struct notice;
+struct sse_message;
 
 struct statement {
 	enum statement_kind kind;
 	/* fixed by the plan */
 	const char *sql;         /* RUN */
 	const char *path, *body; /* REST: the path with its query; JSON text */
+	/* REST, or NULL: the answer is a stream of events, and this is called with each as it comes. True: *notice is to
+	 * be told to a client that listens. SNOWFLAKE. */
+	bool (*event)(struct call *c, const struct sse_message *event, struct notice *notice);
+	const char *settings;    /* RUN: an ALTER SESSION that goes before it in one request; NULL: none */
+	size_t statements;       /* RUN: in `sql`, where there is more than one */
 	json_t *bindings;        /* array of {"type","value"}; NULL for none; owned by the arena */
 	struct context context;
 	bool metadata;       /* the gateway's own short one: sent sync, not journalled */
 	bool write;          /* CLASS_DML or more: retry=true from the first try, journalled */
 	int64_t timeout_s;   /* Snowflake's limit on it */
 	size_t offset, rows; /* the window of rows wanted; rows 0: only the outcome */
-	size_t bytes;        /* stop fetching beyond so many bytes of raw rows; 0: no limit */
+	size_t bytes;        /* metadata: most bytes of rows kept */
+	enum rows_format format; /* what rows are written as, but for metadata */
+	struct rows_budget budget;
+	bool whole; /* every row to the end, in pieces that step emit takes out of `text` */
 	/* SNOWFLAKE's */
 	enum statement_state state;
 	char request_id[37];
 	char handle[64]; /* query id; ATTACH and CANCEL: given */
+	/* of a multi-statement request: the handle of the whole, and those of its statements; `handle` is then the last
+	 * one's, whose rows are the statement's */
+	char parent[64];
+	const char *const *children;
+	size_t children_n;
 	usec_t sent;
 	int polls, tries;
 	bool cancel_sent;
 	struct failure failure;
 	struct column *columns;
 	size_t columns_n, total_rows;
-	struct {
-		size_t first, rows;
-	} * partitions;
 	size_t partitions_n, next_partition;
-	struct page *pages; /* partitions_n of them; pages_n are there */
-	size_t pages_n, raw_bytes;
+	size_t rows_n;             /* of the window, that are there */
+	struct cells *cells;       /* metadata: here; NULL: none */
+	struct rows_writer writer; /* else: in `text`, as written by it; begun where columns are known and rows wanted */
+	struct buf text;           /* freed with the call */
 	bool has_stats;
 	int64_t inserted, updated, deleted, duplicates;
-	struct buf raw;     /* the response body under way to decode; freed with the call */
-	int raw_partition;  /* which partition it is; 0: with metadata */
+	/* reading: SNOWFLAKE's, and its holder's while a slice is decoded elsewhere */
+	struct reader **reader; /* how far it is; the cell is the arena's; NULL: not begun */
+	struct buf raw;         /* bytes of a response, as they came; freed with the call */
+	size_t raw_at;          /* of them read */
+	int raw_partition;      /* which partition it is; 0: with metadata */
+	bool raw_begins;        /* a partition begins with them */
+	bool raw_last;          /* and ends */
+	bool raw_gzip;
+	enum fed fed;
 	enum err raw_fault; /* what decode found wrong with it */
 	struct job *job;    /* SNOWFLAKE's record of the call, between sign and shape */
 };

@@ -22,21 +22,52 @@ struct texts {
 	const char *const *v;
 };
 
-/* How to reach one Snowflake account. Texts are NULL where not given. Secrets are read from their files when the
- * snapshot is built. */
+/* The Snowflake user of one principal (external_oauth). */
+struct connection_user {
+	const char *subject, *login;
+};
+
+enum connection_auth {
+#define AUTHENTICATOR(id, name, type, takes, check) CONNECTION_##id,
+#include "snowgate/tbl/authenticator.def"
+#undef AUTHENTICATOR
+	CONNECTION_AUTHS_N
+};
+struct authenticator {
+	const char *name, *type, *takes, *check; /* the columns of tbl/authenticator.def */
+};
+const struct authenticator *authenticator_of(enum connection_auth auth);
+
+/* How to reach one Snowflake account, and as whom. Texts are NULL where not given; tbl/connection.def tells each.
+ * Secrets are read from their files when the snapshot is built; a text whose file is named beside it (private_key_raw,
+ * token, oauth_refresh_token) is what the file held then, checked: whoever uses it reads the file again. Always filled:
+ * name, host, protocol ("https"), port, auth, id. */
 struct connection {
 	const char *name;
-	const char *account, *user, *host, *protocol; /* host and protocol ("https") always filled */
-	int64_t port;                                 /* always filled */
-	enum connection_auth { CONNECTION_KEY_PAIR, CONNECTION_PAT, CONNECTION_OAUTH } auth;
-	/* CONNECTION_KEY_PAIR: private_key_raw is the key's PEM in any case, read from private_key_file where that is
-	 * given, and known to open with private_key_passphrase (NULL: not encrypted). */
-	const char *private_key_file, *private_key_raw, *private_key_passphrase;
-	const char *token;                                /* PAT or OAuth token, read from token_file where given */
-	const char *token_file;                           /* re-read before use where given */
-	const char *ca_file;                              /* additional trust anchors, PEM */
-	const char *database, *schema, *warehouse, *role; /* defaults of a principal without a context of its own */
+#define FIELD(key, flags, doc) const char *key;
+#define INPUT(key, flags, doc)
+#include "snowgate/tbl/connection.def"
+#undef FIELD
+#undef INPUT
+	int64_t port, proxy_port;
+	enum connection_auth auth;
+	size_t users_n; /* CONNECTION_EXTERNAL; sorted by subject */
+	const struct connection_user *users;
+	/* SHA-256 of all that a token of it depends on: the same in the next snapshot where nothing of that changed.
+	 * For the keys of caches, with the login and the role. */
+	uint8_t id[32];
 };
+
+/* Whether each principal is a Snowflake user of its own there. */
+bool connection_is_per_user(const struct connection *c);
+/* Appends the Snowflake user that statements of this principal run as; what a connection with one user for all names is
+ * appended for everybody ("" where the token alone says it). False, and nothing appended: the principal has none. */
+bool connection_login(const struct connection *c, const struct principal *p, struct buf *login) MUST_USE;
+/* Fills id; for connections that are made by hand. */
+void connection_identify(struct connection *c);
+/* A deep copy that outlives the snapshot, without its users; ended with connection_free(), which wipes it. */
+struct connection *connection_copy(const struct connection *c) __attribute__((returns_nonnull));
+void connection_free(struct connection *c);
 
 /* Rates and caps of one profile (limits.NAME). A policy without a profile has `default`. */
 struct limits {
@@ -49,16 +80,38 @@ struct limits {
 	int64_t streams;          /* its open event streams; default 64 */
 };
 
-/* Statement classes a policy may allow; bits. Names in the file: read metadata dml ddl dcl. */
+/* Statement classes a policy may allow; bits. Names in the file: read metadata dml ddl dcl script. */
 enum statement_class {
 	CLASS_READ = 1 << 0,     /* SELECT, WITH ... SELECT, VALUES */
 	CLASS_METADATA = 1 << 1, /* SHOW, DESCRIBE, EXPLAIN */
 	CLASS_DML = 1 << 2,      /* INSERT UPDATE DELETE MERGE TRUNCATE */
 	CLASS_DDL = 1 << 3,      /* CREATE ALTER DROP UNDROP COMMENT */
 	CLASS_DCL = 1 << 4,      /* GRANT REVOKE */
+	CLASS_SCRIPT = 1 << 5,   /* several statements in one text, each of a class that is allowed; transactions */
 };
 
-enum toolset { TOOLSET_CORE = 1 << 0, TOOLSET_CLASSIC = 1 << 1 };
+/* Names in the file: core classic snowflake-labs semantic cortex. */
+enum toolset {
+	TOOLSET_CORE = 1 << 0,
+	TOOLSET_CLASSIC = 1 << 1,
+	TOOLSET_LABS = 1 << 2,
+	TOOLSET_SEMANTIC = 1 << 3,
+	TOOLSET_CORTEX = 1 << 4,
+};
+
+/* A service of Snowflake's Cortex that clients may use: cortex.search, cortex.analyst, cortex.agents. Names are stored
+ * ones. */
+enum cortex_kind { CORTEX_SEARCH, CORTEX_ANALYST, CORTEX_AGENT, CORTEX_KINDS_N };
+struct cortex_service {
+	enum cortex_kind kind;
+	const char *name;        /* as clients say it; unique in its kind */
+	const char *description; /* "" where not given */
+	/* the service, the agent, the semantic view; or the stage on which the semantic model lies */
+	const char *database, *schema, *object;
+	const char *model;    /* ANALYST over a file: "@DB.SCHEMA.STAGE/model.yaml"; else NULL */
+	struct texts columns; /* SEARCH: what is returned where the caller does not say; empty: all */
+	int64_t limit;        /* SEARCH: results, the same way; default 10 */
+};
 
 /* Is the person behind the client asked before a destructive statement (DELETE, UPDATE, MERGE, TRUNCATE, DROP, CREATE
  * OR REPLACE, ALTER ... DROP, a shorter retention, REVOKE)? ask: where the client can be asked, else it runs; require:
@@ -74,6 +127,7 @@ struct policy {
 	struct texts roles;                  /* allowed roles; the first is the default; empty: the connection's only */
 	const char *warehouse;               /* fixed: the argument disappears from the schema; NULL: free */
 	struct texts databases;              /* allowed databases; empty: all. One: it is fixed */
+	struct texts cortex;                 /* names of the Cortex services it may use; empty: all in its databases */
 	unsigned statements;                 /* enum statement_class bits; default read, metadata */
 	enum policy_confirm confirm;         /* of destructive statements; default ask */
 	unsigned toolsets;                   /* listed; enum toolset bits; default core */
@@ -92,10 +146,11 @@ struct conf {
 #include "snowgate/tbl/conf.def"
 #undef CONF
 	const char *file; /* the YAML file read; NULL where there was none */
-	size_t connections_n, policies_n, limits_n;
+	size_t connections_n, policies_n, limits_n, cortex_n;
 	const struct connection *connections;
 	const struct policy *policies;
 	const struct limits *limits;
+	const struct cortex_service *cortex;
 	struct arena *arena; /* everything above lives here */
 	int64_t *users;      /* requests served under it; NET alone counts */
 };
@@ -145,6 +200,19 @@ bool conf_changes(struct buf *b, const struct conf *from, const struct conf *to)
 const struct policy *conf_policy(const struct conf *conf, const struct principal *p);
 /* By name; NULL: the default connection, whose name snowflake_connection holds. NULL where there is none. */
 const struct connection *conf_connection(const struct conf *conf, const char *name);
+
+/* May a principal under this policy use the service? By its name and its database. */
+bool cortex_allowed(const struct policy *p, const struct cortex_service *s);
+/* The allowed service of this kind and name; NULL where there is none. */
+const struct cortex_service *cortex_find(const struct conf *conf, const struct policy *p, enum cortex_kind kind,
+					 const char *name);
+/* Are the same services there, as clients see them? */
+bool cortex_same(const struct conf *a, const struct conf *b);
+
+/* Reads a configuration file of Snowflake's own MCP server (Snowflake-Labs/mcp) and appends what says the same in ours
+ * to `out`. What cannot be said is a warning; what that server would not read is a fault, and nothing is appended:
+ * false. *faults is ended with conf_faults_free(). */
+bool conf_import(const char *file, struct buf *out, struct conf_faults *faults) MUST_USE;
 
 bool texts_have(struct texts t, const char *text); /* exact */
 bool address_is_loopback(const char *address);     /* 127/8, ::1, unix: */

@@ -22,6 +22,10 @@ struct request {
 	const char *authorization, *content_type, *accept, *origin, *user_agent;
 	const char *traceparent, *tracestate, *baggage;
 	struct mcp_headers mcp;
+	const char *base;   /* "http://HOST:PORT" as the client wrote it; NULL: it did not come by HTTP */
+	const char *result; /* GET or HEAD of a whole result: its handle; NULL: a request to the endpoint */
+	bool jsonl;         /* and as what */
+	bool is_head;
 	bool local;    /* the other end is the user who started this process */
 	bool page;     /* a browser asks for the page at the endpoint: nobody is authenticated */
 	bool proxied;  /* X-Forwarded-*, Forwarded or Via was there */
@@ -37,6 +41,10 @@ struct request *request_new(const struct conf *conf, size_t arena_ceiling); /* a
  * the protocol's headers but Mcp-Method, Mcp-Name and Mcp-Param-*, trace context), sharing nothing but the snapshot. */
 struct request *request_copy(const struct request *rq, struct slice body);
 void request_free(struct request *rq);
+
+/* Whole results are beside the endpoint: in the folder of listen.path, "/" for "/mcp", which ends with a slash. */
+#define RESULTS_FOLDER "results/"
+struct slice results_folder(const struct conf *conf);
 
 /* What goes back. Header names and values are copied. */
 #define ANSWER_HEADERS  8

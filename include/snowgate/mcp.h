@@ -220,6 +220,9 @@ struct request_meta {
 /* Is this a traceparent (W3C Trace Context 3.2), of any version that is no reserved one? Its trace id is the 32 hex
  * digits from the fourth character. */
 bool traceparent_valid(const char *text);
+/* The trace's id out of a traceparent header; false where it is NULL or none. */
+#define TRACE_ID_SIZE 33
+bool trace_id(const char *traceparent, char out[TRACE_ID_SIZE]);
 /* Reads it from a request of either era (modern: with a claim); `body` is the text that `rpc` was read from. Step 9 of
  * the ladder: ERR_INVALID_PARAMS for a progressToken that is neither string nor integer or is too long, and for a
  * logLevel that is none. The trace keys never fail a request: a traceparent that is not W3C Trace Context (version 00,

@@ -2,7 +2,7 @@
  *
  * The pooled client of Snowflake's SQL API v2: one thread, one curl multi, connections shared by all statements,
  * context with each statement. Its steps (sign, submit, poll, fetch, decode) move calls; everything here is owned by
- * SNOWFLAKE unless said otherwise. Source of the wire: snowflake-rest.md A, B.1, B.2.
+ * SNOWFLAKE unless said otherwise. Source of the wire: snowflake-rest.md A, B.
  *
  * The wire is a vtable, so that the simulator can script it.
  */
@@ -12,7 +12,7 @@
 #include "snowgate/call.h"
 
 /* ---- the wire ---- */
-enum wire_op { WIRE_SUBMIT, WIRE_POLL, WIRE_FETCH, WIRE_CANCEL, WIRE_REST };
+enum wire_op { WIRE_SUBMIT, WIRE_POLL, WIRE_FETCH, WIRE_CANCEL, WIRE_REST, WIRE_TOKEN };
 enum wire_result { WIRE_ANSWERED, WIRE_REFUSED, WIRE_TIMEOUT, WIRE_BROKEN, WIRE_TLS, WIRE_TOO_LARGE };
 /* WIRE_REFUSED: nothing was sent (name look-up, connect); WIRE_BROKEN: something may have been executed. */
 
@@ -20,10 +20,15 @@ enum wire_result { WIRE_ANSWERED, WIRE_REFUSED, WIRE_TIMEOUT, WIRE_BROKEN, WIRE_
 struct wire_request {
 	enum wire_op op;
 	const struct connection *connection;
-	char path[256]; /* path and query */
+	char path[1024]; /* path and query */
 	bool post;
 	struct buf body;                 /* request body; empty for GET */
 	const char *bearer, *token_type; /* valid while send() runs; the wire copies them */
+	uint64_t token;                  /* which one the bearer is: token_view.number */
+	/* WIRE_TOKEN: the whole URL in place of the account's host and `path`, and "id:secret" (RFC 7617) in place of a
+	 * bearer; the body is a form. Valid as bearer is. */
+	const char *url, *basic;
+	const char *const *headers; /* WIRE_REST: further header lines, NULL behind the last; valid as bearer is */
 	usec_t timeout, connect_timeout;
 	/* the answer; it goes into `answer`, whose ceiling (decompressed) the sender has set */
 	size_t held; /* bytes of it counted by results_take(); the wire's to fill */
@@ -38,6 +43,8 @@ struct wire_request {
 	 * owner takes bytes off, then calls resume(). NULL: the whole answer is waited for, under answer's ceiling. */
 	void (*more)(struct wire_request *);
 	size_t window;
+	bool gzip;   /* with more(): `answer` is compressed as it came (Content-Encoding) */
+	bool shared; /* with more(): others are on the same connection (HTTP/2), and it is never held for this one */
 	void *owner;
 	void *transfer; /* the wire's own, from send() to done() or abort() */
 };
@@ -46,8 +53,11 @@ struct wire {
 	void (*send)(struct wire *, struct wire_request *);
 	/* Gives up a request that was sent: done() is not called; the request is the caller's again. */
 	void (*abort)(struct wire *, struct wire_request *);
-	/* There is room again in the answer of a request with more(). */
+	/* There is room again in the answer of a request with more(). Its own time limit ends with the first resume():
+	 * how long it may take then is the owner's to say. */
 	void (*resume)(struct wire *, struct wire_request *);
+	/* What was sent as `from` goes on as `to`, a copy of it; `from` is nobody's request any more. */
+	void (*move)(struct wire *, struct wire_request *from, struct wire_request *to);
 };
 
 /* ---- the module ---- */
@@ -82,31 +92,77 @@ size_t snowflake_busy(void);
 bool results_take(size_t n) MUST_USE;
 void results_give(size_t n);
 
-/* ---- tokens and texts; for unit tests ---- */
-/* What goes into the header: minted, read or taken from the cache. Valid until the next call of a token function. */
+/* ---- tokens ---- */
+/* As whom a request goes out: the connection's one user; or, where each principal has a Snowflake user of its own, that
+ * one in this role, the statement's. Texts are borrowed. */
+struct identity {
+	const struct connection *connection;
+	const struct principal *principal;
+	const char *role;
+};
+/* What goes into the header. Valid until the next call of a token function. */
 struct token_view {
 	const char *bearer, *type;
+	uint64_t number; /* of this very token; never 0 */
 };
-/* ERR_OK or ERR_UPSTREAM_AUTH with *why (static text). */
-int token_get(const struct connection *connection, struct token_view *view, const char **why) MUST_USE;
-/* Snowflake has refused the token: the next token_get() makes or reads a new one. False where that cannot help: a token
- * given in the configuration, or a file that has not changed. */
-bool token_renew(const struct connection *connection);
-void token_forget_all(void);
+/* Who waits for a token that is being fetched; all zero but for news() where nobody does. */
+struct token_waiter {
+	/* Once, on SNOWFLAKE, never from within token_get(): ask again. It waits no longer then. */
+	void (*news)(struct token_waiter *);
+	struct token_waiter *next, **prev;
+};
+enum token_state { TOKEN_READY, TOKEN_WAIT, TOKEN_FAILED };
+/* A token of this identity: from the cache, minted, read, or fetched (one fetch per identity, whoever asks). One that
+ * nears its end is renewed in the background and served meanwhile. TOKEN_WAIT: `waiter` gets news; it waits once.
+ * TOKEN_FAILED: *why is a clause that says what to do, valid until the next call of a token function; a fetch that
+ * failed is tried again a second later at the earliest. */
+enum token_state token_get(const struct identity *who, struct token_view *view, struct token_waiter *waiter,
+			   const char **why) MUST_USE;
+void token_unwait(struct token_waiter *waiter); /* not waiting: nothing happens */
+/* Snowflake has refused the token of this number: the next token_get() has another. False where there is no other: a
+ * token given in the configuration, a file that has not changed, one that was renewed this very second. Two keys take
+ * turns, so that who asks has to count. */
+bool token_renew(const struct identity *who, uint64_t number) MUST_USE;
+/* The thread stops: fetches are given up. Nobody may be waiting. */
+void token_stop(void);
+void token_forget_all(void); /* after token_stop() */
+
+/* ---- parts of it; for unit tests, the fuzzer and `snowgate doctor` ---- */
 /* "<ACCOUNT>.<USER>": upper case, account cut at the first '.', or at the first '-' where it holds ".global"
  * (snowflake-rest.md B.1). */
 bool token_subject(struct buf *b, const char *account, const char *user);
 /* Appends a JWT valid for `life` from `now` (wall seconds). ERR_OK or ERR_UPSTREAM_AUTH with *why. */
 int token_jwt(struct buf *b, const struct connection *connection, int64_t now, int64_t life_s,
 	      const char **why) MUST_USE;
-/* Appends the request body of a statement (A.3). A QUERY_TAG of the session is put behind `query_tag` and a colon where
- * both fit into 2000 bytes. */
-bool statement_body(struct buf *b, const struct statement *s, const char *query_tag);
+/* "exp" of a JWT, unverified; 0 where it is none or says none. */
+int64_t token_expiry(struct slice jwt);
+/* What a token endpoint answered (RFC 6749, 5.1 and 5.2). */
+struct oauth_answer {
+	struct buf access_token, refresh_token; /* empty: none came; printable, without blanks */
+	int64_t expires_in;                     /* seconds; 0: not told */
+	char error[64], description[256];       /* printable ASCII */
+};
+/* False where it is no JSON object, or neither a token nor an error. Ended with oauth_answer_free() in any case. */
+bool oauth_answer_read(struct slice body, struct oauth_answer *out) MUST_USE;
+void oauth_answer_free(struct oauth_answer *a); /* wipes */
+
+/* ---- texts; for unit tests ---- */
+/* Appends the request body of a statement (A.3), settings and all; `tag` is its QUERY_TAG. */
+bool statement_body(struct buf *b, const struct statement *s, const char *tag);
+/* Appends the QUERY_TAG: a JSON object {"app","principal","session","tool","trace","request","tag"} of at most 2000
+ * bytes. principal and session are the first 16 hex digits of a SHA-256: of principal_encode(), of the session's id;
+ * `tag` is the session's own QUERY_TAG, left out where it does not fit. */
+bool statement_tag(struct buf *b, const struct call *c, const struct statement *s);
 /* Milliseconds before poll n (from 0): 0, 20, 50, 100, 200, 400, then x1.5 up to 5 s. */
 int64_t poll_delay_ms(int n);
-/* Reads s->raw, which is partition s->raw_partition, into columns, partitions, pages and stats; s->next_partition is
- * then the next one that the window needs, or partitions_n. ERR_OK; ERR_UPSTREAM_ANSWER where it is no result;
- * ERR_NOMEM. Any thread. */
-int statement_decode(struct arena *a, struct statement *s) MUST_USE;
+/* Reads on in s->raw, which is of partition s->raw_partition: into columns, cells or text, and at a partition's end
+ * into handle and stats; about `most` bytes of text, decompressed, in one visit. s->fed then says where it stopped, and
+ * after FED_END and FED_SKIP s->next_partition is the next one that the window needs, or partitions_n. ERR_OK;
+ * ERR_UPSTREAM_ANSWER where it is no result: read again from the partition's begin, it passes over the rows it has
+ * delivered; ERR_NOMEM. Any thread. */
+int statement_decode(struct arena *a, struct statement *s, size_t most) MUST_USE;
+
+/* A piece of a result as GET /results writes it (statement.whole). */
+#define PIECE ((size_t)192 << 10)
 
 #endif

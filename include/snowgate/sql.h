@@ -9,6 +9,7 @@
 #include "snowgate/buf.h"
 #include "snowgate/arena.h"
 #include "snowgate/conf.h"
+#include "snowgate/json.h"
 
 #define SQL_MAX_BYTES  (256 * 1024)
 #define SQL_MAX_TOKENS 100000
@@ -47,6 +48,8 @@ bool sql_token_is(const struct sql_token *t, const char *word); /* an unquoted w
 
 /* ---- the guard: an allow-list over tokens; what it cannot decide it refuses ---- */
 enum sql_effect { EFFECT_NONE, EFFECT_USE, EFFECT_ALTER_SESSION };
+/* With CLASS_SCRIPT among the classes, BEGIN, START TRANSACTION, COMMIT and ROLLBACK are statements like others: of
+ * class CLASS_SCRIPT, and of use only among those of one script. */
 enum sql_use { USE_DATABASE, USE_SCHEMA, USE_WAREHOUSE, USE_ROLE };
 struct sql_parameter {
 	const char *name;
@@ -75,6 +78,20 @@ int guard_check(struct arena *a, struct slice sql, unsigned classes, struct guar
  * and takes this value; `value` NULL asks for UNSET. Where not, *reason and *advice (may be NULL) are static texts. The
  * same rules that ALTER SESSION has in guard_check(). */
 bool sql_parameter_fits(const char *name, const char *value, const char **reason, const char **advice);
+
+/* How the gateway carries a session parameter: in each request, or, where Snowflake's SQL API does not take it there,
+ * in an ALTER SESSION before the statement (a multi-statement request, snowflake-rest.md A.7). */
+enum sql_parameter_by { PARAMETER_BY_REQUEST, PARAMETER_BY_STATEMENT };
+enum sql_parameter_by sql_parameter_by(const char *name);
+/* Appends that ALTER SESSION for those of `set` (names to texts that fit) that need one; nothing where none does. */
+bool sql_parameters_write(struct buf *b, json_t *set);
+
+/* ---- scripts ---- */
+#define SQL_SCRIPT_MAX 50 /* statements in one */
+/* Cuts a text into its statements, white space and comments before the first word of each included, semicolons not;
+ * empty ones are left out. A text that cannot be read is one statement. ERR_OK; ERR_INVALID_PARAMS: more than
+ * SQL_SCRIPT_MAX; ERR_NOMEM. */
+int sql_script(struct arena *a, struct slice sql, struct slice **statements, size_t *n) MUST_USE;
 
 /* ---- the databases of a policy ---- */
 struct bounds_verdict {

@@ -26,12 +26,20 @@ struct handler {
 	 * c->result has written the whole result). SNOWFLAKE or WORKER; NET, in settle, where answer_on_net, where
 	 * there was no statement, or where the call changed its session. */
 	void (*answer)(struct call *c);
-	bool plan_on_net;   /* uses what NET owns (the cache of names) */
-	bool answer_on_net; /* needs what only NET knows: the session's handle, the allowance, the cache of names */
+	/* Or NULL. When every statement of the plan has succeeded: may plan_add() further ones, which are then
+	 * executed; it is asked again when they have ended. An error with c->answer filled ends the call with that. The
+	 * thread of shape: SNOWFLAKE or WORKER. */
+	int (*more)(struct call *c);
+	/* Or NULL. The statements are over, however they ended: what only NET may do with them (the index), and an
+	 * answer that needs it, instead of answer()'s. NET, in settle (tools_settle()). */
+	void (*settle)(struct call *c);
+	bool plan_on_net;   /* uses what NET owns (the index) */
+	bool answer_on_net; /* needs what only NET knows: the session's handle, the allowance */
 };
 
 struct tool {
 	const char *name;
+	const char *alias;          /* another name it is called by; NULL: none */
 	unsigned toolsets;          /* enum toolset bits */
 	json_t *definition;         /* as in tools/list, before the policy's cuts */
 	json_t *schemas[TOOL_CUTS]; /* its inputSchema after each set of cuts, without descriptions */
@@ -47,13 +55,23 @@ void tools_load(void);
 void tools_free(void);
 /* Another configuration is in force: what is remembered of Snowflake is forgotten. NET. */
 void tools_reloaded(void);
+/* A call's statements are over: handler.settle, and the index hears of what a statement has changed. True: the call has
+ * a statement of ours more in its plan, which is to be executed in the slot it has (`more`: there is one, and the call
+ * is wanted); then this is asked again. NET. */
+bool tools_settle(struct call *c, bool more) MUST_USE;
 
 /* The tool a principal under this policy may call, or NULL. Classic tools are callable where their statements are. */
 const struct tool *tool_find(const struct policy *policy, const char *name);
+/* The same for a call with these arguments: where two tools of the policy's toolsets have this name, the one whose
+ * required arguments are there, else the first. */
+const struct tool *tool_called(const struct policy *policy, const char *name, const json_t *arguments);
+/* What to do where there is no tool of this name; a static clause. */
+const char *tool_advice(const char *name);
 /* Definitions this policy lists, in fixed order, cut to it: descriptions carry its numbers, arguments it fixes (role,
  * warehouse, database) and `session` (where the request has one by header) are gone. A new reference. */
 json_t *tools_listed(const struct conf *conf, const struct policy *policy, bool has_session);
-/* The schema `arguments` are checked against: as listed, without descriptions. Borrowed. */
+/* The schema `arguments` are checked against: as listed, without descriptions and lists of services, and with other
+ * names of arguments that are taken but not shown. Borrowed. */
 const json_t *tool_schema(const struct policy *policy, const struct tool *tool, bool has_session);
 /* The text for initialize and discover: account, role, databases, what is allowed, the order of tools, paging; at most
  * 1.5 KiB. */
@@ -83,6 +101,9 @@ const char *resource_uri_canonical(struct arena *a, const char *uri);
 const char *statement_handle_text(struct call *c, const struct statement *s);
 /* The keys in force, for handles and for cursors; set once at start. */
 void tools_set_keys(const struct sha256 *keys, size_t n, const struct seal_keys *cursors);
+
+/* The plan of GET /results/{handle}.csv: every row of a statement of this caller. ERR_OK, or c->fault is set. */
+int plan_export(struct call *c) MUST_USE;
 
 /* A tool error as text and _meta["snowgate/error"] in c->answer. */
 void tool_error(struct call *c, enum err err, const char *code, const char *sqlstate, const char *format, ...)

@@ -33,12 +33,18 @@ struct transport {
 	/* Moves the answer to the client. A handle whose client has left: dropped, false. */
 	bool (*answer)(struct transport *t, handle_t exchange, struct answer *answer);
 	/* The answer will be a stream: status and headers of *head (its body is not used; it is emptied) go out at
-	 * once, with the headers that streams need. The handle stays. False: the client has left. */
+	 * once, with the headers that streams need; of events, or where its content type is another, of bytes as they
+	 * are. Standard input and output has no streams of bytes. The handle stays. False: the client has left. */
 	bool (*stream_open)(struct transport *t, handle_t exchange, struct answer *head);
 	/* Queues one event. STREAM_FULL: not taken, since the client is slow; room() tells when it is worth another
 	 * try. An event is always taken where nothing is queued, however large, as long as the process has room for it.
 	 */
 	enum stream_sent (*stream_send)(struct transport *t, handle_t exchange, const struct sse_event *event);
+	/* Queues bytes of a stream that was opened with another content type than text/event-stream; as stream_send().
+	 */
+	enum stream_sent (*stream_raw)(struct transport *t, handle_t exchange, struct slice bytes);
+	/* The answer ends in a way that no client takes for its end. The handle is dead, gone() is not called. */
+	void (*stream_break)(struct transport *t, handle_t exchange);
 	/* What is queued goes out, then the answer ends. The handle is dead, gone() is not called. */
 	void (*stream_end)(struct transport *t, handle_t exchange);
 

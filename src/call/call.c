@@ -56,8 +56,10 @@ void call_free(struct call *c)
 	CHECK(c, CALL_MAGIC);
 	assert(!timer_pending(&c->timer));
 	c->magic = 0;
-	for (size_t i = 0; i < c->plan_n; i++)
+	for (size_t i = 0; i < c->plan_n; i++) {
 		buf_free(&c->plan[i].raw);
+		buf_free(&c->plan[i].text);
+	}
 	buf_free(&c->record);
 	buf_free(&c->result);
 	buf_free(&c->answer.text);

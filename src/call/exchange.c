@@ -26,6 +26,13 @@ static void id_make(char id[20])
 	id[1 + 2 * sizeof(random)] = '\0';
 }
 
+struct slice results_folder(const struct conf *conf)
+{
+	const char *last = strrchr(conf->listen_path, '/');
+
+	return last ? (struct slice){conf->listen_path, (size_t)(last + 1 - conf->listen_path)} : slice_of("/");
+}
+
 struct request *request_new(const struct conf *conf, size_t arena_ceiling)
 {
 	struct arena *arena = arena_new(arena_ceiling);
@@ -51,6 +58,7 @@ static void headers_copy(struct arena *a, const struct request *from, struct req
 	const struct mcp_headers *h = &from->mcp;
 
 	to->accept = arena_strdup(a, from->accept);
+	to->base = arena_strdup(a, from->base);
 	to->user_agent = arena_strdup(a, from->user_agent);
 	to->traceparent = arena_strdup(a, from->traceparent);
 	to->tracestate = arena_strdup(a, from->tracestate);

@@ -136,6 +136,8 @@ static void check_names(struct loading *l, const struct node *root)
 		}
 		if (strcmp(top.v[t], "snowflake") == 0)
 			keys.v[keys.n++] = "connections";
+		for (size_t i = 0; i < CORTEX_KINDS_N && strcmp(top.v[t], "cortex") == 0; i++)
+			keys.v[keys.n++] = cortex_lists[i];
 		if (!node_is_null(section))
 			map_check(l, section, top.v[t], &keys);
 	}
@@ -209,6 +211,16 @@ static void unknown_connection(struct loading *l, const struct sources *from, co
 		   node_shown(l, at), nearest_hint(l, &near));
 }
 
+/* A user's token is for one role: without one every call would fail. */
+static void check_role(struct loading *l, const struct policy *p, const struct node *at)
+{
+	const struct connection *c = p->connection;
+	if (c && connection_is_per_user(c) && !p->roles.n && !c->role)
+		conf_fault(l, at, conf_text(l, "policies.%s.role", p->name),
+			   "connection %s makes a token for each user and role; name a role here or in the connection",
+			   c->name);
+}
+
 static void resolve_policies(struct loading *l, const struct sources *from, const struct node *const *wanted)
 {
 	struct policy *v = (struct policy *)l->conf->policies;
@@ -218,6 +230,7 @@ static void resolve_policies(struct loading *l, const struct sources *from, cons
 		if (wanted[i])
 			unknown_connection(l, from, wanted[i], conf_text(l, "policies.%s.connection", v[i].name));
 		l->faults->no_connection = l->faults->no_connection || !v[i].connection;
+		check_role(l, &v[i], wanted[i]);
 	}
 }
 
@@ -257,6 +270,7 @@ static const struct conf *finish(struct loading *l, struct node *root, const cha
 		check_names(l, root);
 		read_settings(l, root);
 		limits_read(l, node_get(root, "limits"));
+		cortex_read(l, node_get(root, "cortex"));
 		policies_read(l, node_get(root, "policies"), &wanted);
 		read_connections(l, root, wanted);
 		conf_check(l, root);
@@ -326,11 +340,8 @@ void conf_free(const struct conf *conf)
 {
 	if (!conf)
 		return;
-	for (size_t i = 0; i < conf->connections_n; i++) {
-		wipe(conf->connections[i].private_key_raw);
-		wipe(conf->connections[i].private_key_passphrase);
-		wipe(conf->connections[i].token);
-	}
+	for (size_t i = 0; i < conf->connections_n; i++)
+		connection_wipe(&conf->connections[i]);
 	for (size_t i = 0; i < settings_n; i++)
 		if (settings[i].flags & SECRET)
 			wipe(*(const char *const *)((const char *)conf + settings[i].offset));

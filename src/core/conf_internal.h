@@ -138,6 +138,7 @@ void setting_default(struct loading *l, const struct setting *s, void *base);
 /* The n-th of "a|b|c", quotes around it or not; an absent slice past the end. */
 struct slice choice_name(const char *choices, int n);
 struct slice unquoted(const char *literal);
+bool text_write(struct buf *b, const char *text); /* conf_write.c: in double quotes */
 bool time_write(struct buf *b, int64_t usec);
 bool size_write(struct buf *b, int64_t bytes);
 /* A list of scalars, or one scalar. NULL texts.v and n 0 for an empty one. */
@@ -154,8 +155,18 @@ void policies_read(struct loading *l, const struct node *list, const struct node
 /* An identifier as Snowflake stores it: unquoted in upper case, "quoted" as it is. NULL and a fault otherwise. */
 const char *ident_fold(struct loading *l, const struct node *value, const char *path, bool strict);
 bool ident_write(struct buf *b, const char *name); /* the reverse, as a YAML scalar */
-extern const char *const statement_names[5];
-extern const char *const toolset_names[2];
+extern const char *const statement_names[6];
+extern const char *const toolset_names[5];
+
+/* --- conf_cortex.c: the services of the section cortex */
+
+void cortex_read(struct loading *l, const struct node *section);
+/* A fault for each name that is no service's. */
+void cortex_names_check(struct loading *l, const struct node *value, const char *path, struct texts names);
+bool cortex_write(struct buf *b, const struct conf *conf);
+/* As conf_import(), of bytes in memory; conf_import.c. */
+bool conf_import_bytes(struct slice yaml, struct buf *out, struct conf_faults *faults) MUST_USE;
+extern const char *const cortex_lists[CORTEX_KINDS_N]; /* the section's keys */
 
 /* --- connections.c: where they come from; connection.c: one of them */
 
@@ -169,9 +180,29 @@ struct sources {
 struct sources sources_read(struct loading *l, const struct node *snowflake);
 /* Builds one; false and faults where it cannot be used. */
 bool connection_read(struct loading *l, const struct node *map, bool own, struct connection *out);
+/* As the value of its name under snowflake.connections, secrets masked. */
+void connection_write(struct buf *b, const struct connection *c);
+extern const char connection_sample[]; /* documentation of the section, commented out */
+void connection_wipe(const struct connection *c);
+
+/* --- connection_fields.c: the table of fields */
+
 const char *field_canonical(const char *name); /* private_key_path -> private_key_file; NULL: unknown */
+const char *field_spelling(size_t n);          /* the n-th name or alias; NULL past the end */
+const char *field_rival(const char *field);    /* the one that it displaces; NULL: none */
+bool field_is_secret(const char *canonical);
+void field_names(struct names *names);
 /* Whether a secret is written below in so many words (not by ${VAR}). */
 bool node_holds_secret(const struct node *n);
+
+/* --- connections_env.c: connections out of the environment */
+
+#define CONF_ENVIRONMENT "environment" /* the `file` of what came from there */
+#define SPCS_TOKEN_FILE  "/snowflake/session/token"
+/* SNOWSQL_*, SNOWFLAKE_<KEY> over the default connection, SNOWFLAKE_CONNECTIONS_<NAME>_<KEY> over any. */
+void connections_overlay(struct loading *l, struct node *map, const char *chosen);
+/* Within Snowpark Container Services (B.5) the platform tells account, host and token; nobody configures anything. */
+void connections_spcs(struct loading *l, struct node *map, const char *chosen, const char *token_file);
 
 /* --- conf_check.c: what only the whole can tell */
 

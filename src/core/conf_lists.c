@@ -8,8 +8,8 @@
 #define POLICY_TEXTS_MAX 256
 #define IDENT_MAX        255
 
-const char *const statement_names[5] = {"read", "metadata", "dml", "ddl", "dcl"};
-const char *const toolset_names[2] = {"core", "classic"};
+const char *const statement_names[6] = {"read", "metadata", "dml", "ddl", "dcl", "script"};
+const char *const toolset_names[5] = {"core", "classic", "snowflake-labs", "semantic", "cortex"};
 
 static bool ident_is_plain(const char *text)
 {
@@ -250,6 +250,9 @@ static void policy_values(struct loading *l, const struct node *map, const char 
 	if (!node_is_null(value = node_get(map, "toolsets")))
 		out->toolsets =
 		    bits_read(l, value, conf_text(l, "%s.toolsets", path), toolset_names, ARRAY_LEN(toolset_names));
+	if ((value = node_get(map, "cortex")) &&
+	    texts_read(l, value, conf_text(l, "%s.cortex", path), POLICY_TEXTS_MAX, &out->cortex))
+		cortex_names_check(l, value, conf_text(l, "%s.cortex", path), out->cortex);
 	if (!node_is_null(value = node_get(map, "limits")))
 		out->limits = profile_find(l, value, conf_text(l, "%s.limits", path));
 }
@@ -258,9 +261,9 @@ static void policy_values(struct loading *l, const struct node *map, const char 
 static void policy_read(struct loading *l, const struct node *map, size_t number, struct policy *out,
 			const struct node **connection)
 {
-	static const struct names names = {11,
+	static const struct names names = {12,
 					   {"name", "match", "connection", "role", "roles", "warehouse", "databases",
-					    "statements", "confirm", "toolsets", "limits"}};
+					    "statements", "confirm", "toolsets", "cortex", "limits"}};
 	const struct node *name = node_get(map, "name"), *value = node_get(map, "connection");
 	const char *path = conf_text(l, "policies.%zu", number);
 	out->name = conf_keep(l->arena, conf_text(l, "policy %zu", number));

@@ -15,13 +15,14 @@ static const char *const section_docs[][2] = {
     {"session", "Client sessions."},
     {"store", "Where sessions are kept."},
     {"snowflake", "The way to Snowflake."},
+    {"cortex", "Services of Snowflake Cortex that clients may use, for the toolset cortex."},
     {"auth", "Who may call."},
     {"results", "What one answer may hold."},
     {"log", "Log lines on standard error."},
 };
 
 /* A text in double quotes, as JSON and so as YAML; ${ is kept from being read as a variable. */
-static bool write_text(struct buf *b, const char *text)
+bool text_write(struct buf *b, const char *text)
 {
 	struct buf escaped = buf_with_ceiling(2 * CONF_FILE_BYTES);
 	const char *dollar;
@@ -53,7 +54,7 @@ static bool write_value(struct buf *b, const struct setting *s, const void *base
 	struct slice name;
 	switch (s->type) {
 	case SETTING_TEXT:
-		return write_text(b, s->flags & SECRET && **(const char *const *)member ? MASK
+		return text_write(b, s->flags & SECRET && **(const char *const *)member ? MASK
 											: *(const char *const *)member);
 	case SETTING_INT:
 		return buf_addf(b, "%" PRId64, *(const int64_t *)member);
@@ -64,7 +65,7 @@ static bool write_value(struct buf *b, const struct setting *s, const void *base
 	case SETTING_SIZE:
 		return size_write(b, *(const int64_t *)member);
 	case SETTING_LIST:
-		return write_texts(b, *(const struct texts *)member, write_text);
+		return write_texts(b, *(const struct texts *)member, text_write);
 	case SETTING_CHOICE:
 		name = choice_name(s->min, *(const int *)member);
 		return buf_add(b, name.data, name.n);
@@ -82,43 +83,10 @@ static bool ends_section(size_t i)
 	return i + 1 == settings_n || starts_section(i + 1);
 }
 
-static void write_member(struct buf *b, const char *key, const char *text, bool (*write)(struct buf *, const char *))
-{
-	if (!text)
-		return;
-	buf_addf(b, "      %s: ", key);
-	write(b, text);
-	buf_addc(b, '\n');
-}
-
-static void write_connection(struct buf *b, const struct connection *c)
-{
-	static const char *const authenticators[] = {"snowflake_jwt", "programmatic_access_token", "oauth"};
-	buf_adds(b, "    ");
-	write_text(b, c->name);
-	buf_adds(b, ":\n");
-	write_member(b, "account", c->account, write_text);
-	write_member(b, "user", c->user, write_text);
-	write_member(b, "authenticator", authenticators[c->auth], write_text);
-	write_member(b, "private_key_file", c->private_key_file, write_text);
-	write_member(b, "private_key_raw", c->private_key_raw && !c->private_key_file ? MASK : NULL, write_text);
-	write_member(b, "private_key_passphrase", c->private_key_passphrase ? MASK : NULL, write_text);
-	write_member(b, "token_file", c->token_file, write_text);
-	write_member(b, "token", c->token && !c->token_file ? MASK : NULL, write_text);
-	write_member(b, "host", c->host, write_text);
-	buf_addf(b, "      port: %" PRId64 "\n", c->port);
-	write_member(b, "protocol", c->protocol, write_text);
-	write_member(b, "ca_file", c->ca_file, write_text);
-	write_member(b, "database", c->database, ident_write);
-	write_member(b, "schema", c->schema, ident_write);
-	write_member(b, "warehouse", c->warehouse, ident_write);
-	write_member(b, "role", c->role, ident_write);
-}
-
 static void write_limits(struct buf *b, const struct limits *limits)
 {
 	buf_adds(b, "  ");
-	write_text(b, limits->name);
+	text_write(b, limits->name);
 	buf_adds(b, ": {");
 	for (size_t i = 0; i < limit_settings_n; i++) {
 		buf_addf(b, "%s%s: ", i ? ", " : "", limit_settings[i].key);
@@ -152,15 +120,15 @@ static void write_list(struct buf *b, const char *key, struct texts t, bool (*wr
 static void write_policy(struct buf *b, const struct policy *p)
 {
 	buf_adds(b, "  - name: ");
-	write_text(b, p->name);
+	text_write(b, p->name);
 	buf_addc(b, '\n');
 	if (p->principals.n || p->groups.n)
 		buf_adds(b, "    match:\n");
-	write_list(b, "      principal", p->principals, write_text);
-	write_list(b, "      group", p->groups, write_text);
+	write_list(b, "      principal", p->principals, text_write);
+	write_list(b, "      group", p->groups, text_write);
 	if (p->connection) {
 		buf_adds(b, "    connection: ");
-		write_text(b, p->connection->name);
+		text_write(b, p->connection->name);
 		buf_addc(b, '\n');
 	}
 	write_list(b, "    roles", p->roles, ident_write);
@@ -175,8 +143,9 @@ static void write_policy(struct buf *b, const struct policy *p)
 	write_value(b, &confirm_setting, p);
 	buf_addc(b, '\n');
 	write_bits(b, "toolsets", p->toolsets, toolset_names, ARRAY_LEN(toolset_names));
+	write_list(b, "    cortex", p->cortex, text_write);
 	buf_adds(b, "    limits: ");
-	write_text(b, p->limits->name);
+	text_write(b, p->limits->name);
 	buf_addc(b, '\n');
 }
 
@@ -189,11 +158,13 @@ bool conf_write(struct buf *b, const struct conf *conf)
 		buf_addf(b, "  %s: ", s->key);
 		write_value(b, s, conf);
 		buf_addc(b, '\n');
+		if (ends_section(i) && strcmp(s->section, "cortex") == 0)
+			cortex_write(b, conf);
 		if (!ends_section(i) || strcmp(s->section, "snowflake") != 0 || !conf->connections_n)
 			continue;
 		buf_adds(b, "  connections:\n");
 		for (size_t c = 0; c < conf->connections_n; c++)
-			write_connection(b, &conf->connections[c]);
+			connection_write(b, &conf->connections[c]);
 	}
 	buf_adds(b, "limits:\n");
 	for (size_t i = 0; i < conf->limits_n; i++)
@@ -284,33 +255,20 @@ static const char head[] =
     "the\n"
     "# file that names it; ~/ is the home directory. This file must not be writable by group or others.\n";
 
-static const char sample_connections[] =
-    "  # Connections, each under its name. Without this key they are taken from connections.toml or config.toml and\n"
-    "  # SNOWFLAKE_* as Snowflake's own tools read them. authenticator is snowflake_jwt (account, user, "
-    "private_key_file),\n"
-    "  # programmatic_access_token or oauth (token_file). The host follows from the account unless host is given;\n"
-    "  # protocol: http is for loopback hosts only. Names in double quotes within single ones keep their case: '\"My "
-    "Wh\"'.\n"
-    "  # Secrets: private_key_passphrase, private_key_raw and token may stand here; their _file forms are better.\n"
-    "  # connections:\n"
-    "  #   main:\n"
-    "  #     account: MYORG-MYACCOUNT\n"
-    "  #     user: SNOWGATE\n"
-    "  #     authenticator: snowflake_jwt\n"
-    "  #     private_key_file: /etc/snowgate/key.p8\n"
-    "  #     private_key_passphrase_file: /etc/snowgate/key.passphrase\n"
-    "  #     host: myorg-myaccount.snowflakecomputing.com\n"
-    "  #     port: 443\n"
-    "  #     protocol: https\n"
-    "  #     ca_file: /etc/snowgate/ca.pem\n"
-    "  #     database: SALES\n"
-    "  #     schema: PUBLIC\n"
-    "  #     warehouse: WH_XS\n"
-    "  #     role: ANALYST\n"
-    "  #   second:\n"
-    "  #     account: MYORG-OTHER\n"
-    "  #     authenticator: programmatic_access_token\n"
-    "  #     token_file: /etc/snowgate/token\n";
+static const char sample_cortex[] =
+    "  # Services by kind; a name is DATABASE.SCHEMA.NAME, or database and schema stand beside it.\n"
+    "  # search:\n"
+    "  #   - name: tickets\n"
+    "  #     description: Support tickets of the last year\n"
+    "  #     service: SUPPORT.PUBLIC.TICKETS   # left out: the name\n"
+    "  #     columns: [SUBJECT, BODY]\n"
+    "  #     limit: 10\n"
+    "  # analyst:\n"
+    "  #   - name: revenue\n"
+    "  #     semantic_view: SALES.PUBLIC.REVENUE   # or semantic_model: \"@SALES.PUBLIC.MODELS/revenue.yaml\"\n"
+    "  # agents:\n"
+    "  #   - name: helper\n"
+    "  #     agent: SALES.PUBLIC.HELPER\n";
 
 static const char sample_policies[] =
     "\n# Who may do what; the first policy that fits counts, and whom none fits is refused. Without this list one "
@@ -325,7 +283,8 @@ static const char sample_policies[] =
     "#     databases: [SALES]             # left out: all\n"
     "#     statements: [read, metadata]   # of read metadata dml ddl dcl\n"
     "#     confirm: ask                   # before DELETE, DROP, ...: ask, require or never\n"
-    "#     toolsets: [core, classic]      # listed; default core\n"
+    "#     toolsets: [core, classic]      # of core classic snowflake-labs semantic cortex; default core\n"
+    "#     # cortex: [tickets]            # names of Cortex services; left out: all in its databases\n"
     "#     limits: default\n";
 
 static void write_default_limits(struct buf *b)
@@ -355,7 +314,9 @@ bool conf_write_defaults(struct buf *b)
 		}
 		write_default(b, s);
 		if (ends_section(i) && strcmp(s->section, "snowflake") == 0)
-			buf_adds(b, sample_connections);
+			buf_adds(b, connection_sample);
+		if (ends_section(i) && strcmp(s->section, "cortex") == 0)
+			buf_adds(b, sample_cortex);
 	}
 	write_default_limits(b);
 	return buf_adds(b, sample_policies);

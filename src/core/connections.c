@@ -9,23 +9,6 @@
 #include "toml.h"
 
 #define CONNECTIONS_MAX 1000
-#define ENVIRONMENT     "environment"
-#define OVERLAY         "SNOWFLAKE_CONNECTIONS_"
-
-/* Names of fields that replace one another: whoever is given later displaces the other. */
-static const char *rival_of(const char *field)
-{
-	static const char *const pairs[][2] = {{"token", "token_file"},
-					       {"private_key_raw", "private_key_file"},
-					       {"private_key_passphrase", "private_key_passphrase_file"}};
-	for (size_t i = 0; i < ARRAY_LEN(pairs); i++) {
-		if (strcmp(field, pairs[i][0]) == 0)
-			return pairs[i][1];
-		if (strcmp(field, pairs[i][1]) == 0)
-			return pairs[i][0];
-	}
-	return NULL;
-}
 
 static bool is_folder(const char *path)
 {
@@ -100,7 +83,7 @@ static struct node *from_variable(struct loading *l)
 	const char *text = conf_getenv(l, "SNOWFLAKE_CONNECTIONS");
 	if (!text || !*text)
 		return NULL;
-	struct node at = {.file = ENVIRONMENT, .shown = "SNOWFLAKE_CONNECTIONS"};
+	struct node at = {.file = CONF_ENVIRONMENT, .shown = "SNOWFLAKE_CONNECTIONS"};
 	if (strlen(text) > CONF_FILE_BYTES) {
 		conf_fault(l, &at, "", "longer than %zu bytes", CONF_FILE_BYTES);
 		return NULL;
@@ -128,126 +111,9 @@ static struct node *from_files(struct loading *l, const struct node *file, const
 	if (variable)
 		own = variable;
 	if (!own && !(config && node_get(config, "connections")))
-		return node_new(l, NODE_MAP, ENVIRONMENT, 0);
+		return node_new(l, NODE_MAP, CONF_ENVIRONMENT, 0);
 	return own ? connections_of(l, own, own->file)
 		   : connections_of(l, node_get(config, "connections"), config->file);
-}
-
-static void overlay(struct loading *l, struct node *map, const char *field, const char *value, const char *variable)
-{
-	struct node *n = node_scalar(l, ENVIRONMENT, 0, field_canonical(field), value);
-	if (!n)
-		return;
-	n->shown = variable;
-	n->hidden = true;
-	if (rival_of(n->key))
-		node_remove(map, rival_of(n->key));
-	node_put(map, n);
-}
-
-static struct node *connection_add(struct loading *l, struct node *map, const char *name)
-{
-	struct node *c = node_new(l, NODE_MAP, ENVIRONMENT, 0);
-	if (!c)
-		return NULL;
-	c->key = name;
-	node_append(map, c);
-	return c;
-}
-
-static const char *lower(struct loading *l, const char *text, size_t n)
-{
-	char *copy = (char *)conf_text(l, "%.*s", (int)n, text);
-	for (char *p = copy; *p; p++)
-		*p = (char)tolower((unsigned char)*p);
-	return copy;
-}
-
-/* Spellings that Snowflake's tools take behind SNOWFLAKE_ and SNOWFLAKE_CONNECTIONS_NAME_. */
-static const char *const variable_fields[] = {
-    "account",
-    "user",
-    "password",
-    "database",
-    "schema",
-    "role",
-    "warehouse",
-    "protocol",
-    "host",
-    "port",
-    "region",
-    "authenticator",
-    "private_key_path",
-    "private_key_file",
-    "private_key_raw",
-    "private_key_file_pwd",
-    "private_key_passphrase",
-    "token",
-    "token_file_path",
-};
-
-/* SNOWFLAKE_CONNECTIONS_<NAME>_<FIELD>: `rest` is NAME_FIELD=value. The longest field that fits counts. */
-static void overlay_named(struct loading *l, struct node *map, const char *variable)
-{
-	const char *rest = variable + strlen(OVERLAY), *equals = strchr(rest, '='), *field = NULL;
-	size_t n = equals ? (size_t)(equals - rest) : 0, best = 0;
-	for (size_t i = 0; i < ARRAY_LEN(variable_fields); i++) {
-		size_t len = strlen(variable_fields[i]);
-		if (n > len + 1 && len > best && rest[n - len - 1] == '_' &&
-		    strncasecmp(rest + n - len, variable_fields[i], len) == 0) {
-			best = len;
-			field = variable_fields[i];
-		}
-	}
-	if (!field || n > 256)
-		return;
-	const char *name = lower(l, rest, n - best - 1);
-	struct node *c = NULL;
-	for (struct node *p = map->first; p; p = p->next)
-		if (strcasecmp(p->key, name) == 0)
-			c = p;
-	if (!c)
-		c = connection_add(l, map, name);
-	if (c)
-		overlay(l, c, field, equals + 1, conf_text(l, "%.*s", (int)(equals - variable), variable));
-}
-
-static void overlay_default(struct loading *l, struct node *map, const char *chosen)
-{
-	static const char *const snowsql[][2] = {
-	    {"SNOWSQL_ACCOUNT", "account"},     {"SNOWSQL_USER", "user"},
-	    {"SNOWSQL_PWD", "password"},        {"SNOWSQL_HOST", "host"},
-	    {"SNOWSQL_PORT", "port"},           {"SNOWSQL_PROTOCOL", "protocol"},
-	    {"SNOWSQL_REGION", "region"},       {"SNOWSQL_ROLE", "role"},
-	    {"SNOWSQL_WAREHOUSE", "warehouse"}, {"SNOWSQL_DATABASE", "database"},
-	    {"SNOWSQL_SCHEMA", "schema"},       {"SNOWSQL_PRIVATE_KEY_PASSPHRASE", "private_key_passphrase"}};
-	struct node *c = node_get(map, chosen);
-	bool named = conf_getenv(l, "SNOWFLAKE_ACCOUNT") || conf_getenv(l, "SNOWFLAKE_HOST") ||
-		     conf_getenv(l, "SNOWSQL_ACCOUNT");
-	if (!c && (!named || !(c = connection_add(l, map, conf_text(l, "%s", chosen)))))
-		return;
-	for (size_t i = 0; i < ARRAY_LEN(snowsql); i++) {
-		const char *value = conf_getenv(l, snowsql[i][0]);
-		if (value && *value)
-			overlay(l, c, snowsql[i][1], value, snowsql[i][0]);
-	}
-	for (size_t i = 0; i < ARRAY_LEN(variable_fields); i++) {
-		char *name = (char *)conf_text(l, "SNOWFLAKE_%s", variable_fields[i]);
-		for (char *p = name; *p; p++)
-			*p = (char)toupper((unsigned char)*p);
-		const char *value = conf_getenv(l, name);
-		if (value && *value)
-			overlay(l, c, variable_fields[i], value, name);
-	}
-}
-
-/* PRIVATE_KEY_PASSPHRASE opens the key of a connection that names no passphrase. */
-static void passphrase_everywhere(struct loading *l, struct node *map)
-{
-	const char *value = conf_getenv(l, "PRIVATE_KEY_PASSPHRASE");
-	for (struct node *c = value && *value ? map->first : NULL; c; c = c->next)
-		if (!node_get(c, "private_key_passphrase") && !node_get(c, "private_key_passphrase_file"))
-			overlay(l, c, "private_key_passphrase", value, "PRIVATE_KEY_PASSPHRASE");
 }
 
 static struct node *only_member(const struct node *map)
@@ -269,11 +135,8 @@ static void from_snowflake(struct loading *l, const struct node *section, struct
 		chosen = out->chosen;
 	if (!chosen || !*chosen)
 		chosen = "default";
-	overlay_default(l, map, chosen);
-	for (char **p = l->sealed ? NULL : environ; p && *p; p++)
-		if (strncmp(*p, OVERLAY, strlen(OVERLAY)) == 0)
-			overlay_named(l, map, *p);
-	passphrase_everywhere(l, map);
+	connections_overlay(l, map, chosen);
+	connections_spcs(l, map, chosen, SPCS_TOKEN_FILE);
 	out->map = map->first ? map : NULL;
 	if (!node_get(map, chosen) && !out->chosen_at && only_member(map))
 		chosen = only_member(map)->key;

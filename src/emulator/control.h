@@ -6,7 +6,7 @@
  *   PUT    /control/faults                 the same, instead of what was set
  *   GET    /control/faults                 what is set, how often each was met
  *   DELETE /control/faults                 all gone
- *   GET    /control/stats                  counters
+ *   GET    /control/stats                  counters; of by_query_tag see registry_gauges()
  *   GET    /control/arrivals               requests by tenths of a second (arrivals.h)
  *   POST   /control/outage                 {"status":503 | "refuse","seconds":60,"retry_after":5}; seconds 0 ends it
  *   POST   /control/clock                  {"ahead_s":-300}: the service's clock, against the machine's

@@ -5,6 +5,7 @@
 #include <string.h>
 #include "run.h"
 #include "snowgate/crypt.h"
+#include "snowgate/json.h"
 #include "split.h"
 #include "stub.h"
 
@@ -430,6 +431,20 @@ void statement_cancel(struct statement *s)
 	statement_end(s, STATEMENT_CANCELLED);
 }
 
+/* A tag that is an object and names a principal counts under that name: the rest of it differs with each statement. */
+static struct gauge *tag_enter(struct gauges *tags, const char *tag)
+{
+	const char *principal = NULL;
+	struct gauge *gauge;
+	json_t *object = NULL;
+
+	if (json_parse(slice_of(tag), JSON_DEPTH_MAX, &object, NULL, 0) == JSON_OK)
+		principal = json_text_of(object, "principal");
+	gauge = gauge_enter(tags, principal ? principal : tag);
+	json_decref(object);
+	return gauge;
+}
+
 struct statement *statement_start(struct registry *r, struct submission *submission, usec_t hold)
 {
 	struct statement *s = statement_add(r, submission, NULL, NULL);
@@ -440,7 +455,7 @@ struct statement *statement_start(struct registry *r, struct submission *submiss
 		r->counts.max_running = r->counts.running;
 	s->by_user = gauge_enter(r->users, s->submission.user);
 	if (s->submission.query_tag)
-		s->by_tag = gauge_enter(r->tags, s->submission.query_tag);
+		s->by_tag = tag_enter(r->tags, s->submission.query_tag);
 	s->limit.fire = on_limit;
 	timer_set(r->emulator->wheel, &s->limit, now + s->submission.timeout_s * USEC_PER_S);
 	if (hold > 0) {

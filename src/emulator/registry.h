@@ -104,6 +104,7 @@ void statement_wait(struct statement *s, struct statement_waiter *waiter);
 void statement_unwait(struct statement_waiter *waiter); /* not registered: nothing happens */
 
 const struct statement_counts *registry_counts(const struct registry *registry);
+/* By user; or by QUERY_TAG, where a tag that is a JSON object with a text "principal" counts under that text. */
 json_t *registry_gauges(const struct registry *registry, bool by_tag);
 json_t *registry_executions(const struct registry *registry); /* {"user":n,...} */
 /* Forgets ended statements and all counters; what runs goes on. */

@@ -178,7 +178,7 @@ static int emit_flatten(struct rewriter *r, int open, int next, struct buf *out)
 {
 	struct items *items = xalloc(sizeof *items);
 	struct buf inner = buf_with_ceiling(PLAN_SQL_MAX);
-	int from, to;
+	int from = 0, to = 0;
 	bool outer;
 	char *input;
 

@@ -118,7 +118,7 @@ void call_begin(handle_t exchange, struct request *rq, struct batch *batch)
 	struct answer a;
 
 	if (rq->method != HTTP_POST)
-		c->step = STEP_bind;
+		c->step = rq->result ? STEP_export : STEP_bind;
 	if (t)
 		ticket_bind_account(t, account_of(gateway.accounts, &rq->principal, clock_now()));
 	if (t && t->account) {
@@ -160,6 +160,8 @@ static void front_request(void *ctx, handle_t exchange, struct request *rq)
 		show_page(exchange, rq);
 	else if (front_closed(rq))
 		reject(exchange, rq, ERR_DRAINING, DRAINING_TEXT);
+	else if (rq->result)
+		call_begin(exchange, rq, NULL);
 	else if (rq->method == HTTP_GET && !front_offers_stream(rq))
 		reject(exchange, rq, ERR_METHOD,
 		       "send messages with POST; a GET opens the stream of a session, which Mcp-Session-Id names");
@@ -192,10 +194,13 @@ static void front_gone(void *ctx, handle_t exchange)
 static void front_room(void *ctx, handle_t exchange)
 {
 	struct listener *l = listener_by_exchange(exchange);
+	struct ticket *t = ticket_by_exchange(exchange);
 
 	(void)ctx;
 	if (l)
 		listener_pump(l);
+	else if (t)
+		export_go_on(t);
 }
 
 static bool front_ready(void *ctx)

@@ -2,6 +2,7 @@
 #include "gateway_internal.h"
 
 #include <errno.h>
+#include <malloc.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -211,6 +212,12 @@ static void drained_deliver(struct mail *m)
 	self.drained = true;
 }
 
+static void go_on(handle_t h, void *object, void *ctx)
+{
+	(void)h, (void)ctx;
+	export_go_on(object);
+}
+
 /* Streams that are still open end with the transport, which reports nobody gone any more. */
 static void net_end(struct transport *t)
 {
@@ -228,6 +235,7 @@ static void net_main(void *arg)
 	timer_set(gateway.wheel, &gateway.sweep, clock_now() + SWEEP_EVERY);
 	gateway.transport->loop(gateway.transport);
 	net_end(TAKE(gateway.transport));
+	handle_each(gateway.tickets, go_on, NULL); /* nobody makes room any more */
 	mail_post(THREAD_MAIN, &drained);
 }
 
@@ -344,8 +352,13 @@ static bool drivers_start(const struct conf *conf, transport_start_f *start, cha
 	return false;
 }
 
+/* A buffer from this size on is a mapping of its own and goes back to the system when it is freed. Left to itself the C
+ * library raises the limit with each one freed, and then every thread keeps the largest answers that it has made. */
+#define MAPPED_FROM (1 << 20)
+
 bool gateway_start(const struct conf *conf, struct keyring *keys, transport_start_f *start, char *why, size_t why_size)
 {
+	(void)mallopt(M_MMAP_THRESHOLD, MAPPED_FROM);
 	gateway.session_keys = keys_load(conf, why, why_size);
 	if (!gateway.session_keys) {
 		keyring_free(keys);

@@ -33,11 +33,13 @@ struct ticket {
 	struct account *account;
 	struct session *session; /* its open_calls counts this one; NULL without */
 	struct call *waiting;    /* in the queue; NULL elsewhere */
+	struct call *emitting;   /* waits for room at its client; NULL elsewhere */
 	struct call *asking;     /* waits for its client's answers; NULL elsewhere */
 	struct ticket *asking_next;
 	uint64_t first_ask; /* number of its first open question */
 	char *request_id;   /* raw token, for notifications/cancelled; NULL for none */
 	bool slot, cancelled, modern;
+	bool exports;               /* its answer is a stream of bytes, which is open */
 	bool lone;                  /* nobody can come back for its answer: standard input and output */
 	bool watching;              /* executes nothing: waits for a statement that exists */
 	bool by_header;             /* its session was named by the header: door 1 */
@@ -218,6 +220,14 @@ bool ask_answered(const struct session *s, const struct rpc *rpc);
 void ask_leave(struct ticket *t); /* its call no longer waits for answers */
 /* What a modern request brings back from an input_required. ERR_OK, or c->fault is set. NET or WORKER. */
 int ask_resume(struct call *c) MUST_USE;
+
+/* ---- export.c ---- */
+/* The answer of GET /results where no byte of the result has gone out. */
+void export_answer(struct call *c, struct answer *a);
+void export_go_on(struct ticket *t); /* there is room at the client; or nobody any more */
+void export_close(struct ticket *t, bool whole); /* its stream ends; not `whole`: as one that has no end */
+/* The end of the stream, good or bad; false where there is none. */
+bool export_end(struct call *c, struct ticket *t);
 
 /* ---- resolve.c ---- */
 /* Where the call's plan is made: on a WORKER where its body is large and nothing of NET is needed. */

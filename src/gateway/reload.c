@@ -32,7 +32,8 @@ static bool policy_same(const struct policy *a, const struct policy *b, enum cha
 	switch (change) {
 	case CHANGE_TOOLS:
 		return a->statements == b->statements && a->toolsets == b->toolsets && texts_same(a->roles, b->roles) &&
-		       text_same(a->warehouse, b->warehouse) && texts_same(a->databases, b->databases);
+		       text_same(a->warehouse, b->warehouse) && texts_same(a->databases, b->databases) &&
+		       texts_same(a->cortex, b->cortex);
 	case CHANGE_RESOURCES:
 		return texts_same(a->databases, b->databases) && texts_same(a->roles, b->roles) &&
 		       text_same(a->connection ? a->connection->name : NULL,
@@ -48,8 +49,8 @@ static bool lists_same(const struct conf *from, const struct conf *to, enum chan
 {
 	if (from->policies_n != to->policies_n)
 		return false;
-	if (change == CHANGE_TOOLS &&
-	    (from->results_default_rows != to->results_default_rows || from->results_max_rows != to->results_max_rows))
+	if (change == CHANGE_TOOLS && (from->results_default_rows != to->results_default_rows ||
+				       from->results_max_rows != to->results_max_rows || !cortex_same(from, to)))
 		return false;
 	for (size_t i = 0; i < from->policies_n; i++)
 		if (!policy_same(&from->policies[i], &to->policies[i], change))

@@ -60,6 +60,8 @@ void answer_tool(struct call *c, struct answer *a)
 	buf_clear(&c->result);
 	if (!tool_result_write(&c->result, c->revision, &r))
 		buf_clear(&c->result);
+	buf_free(&c->answer.text); /* up to a MiB each, and the answer is written once more */
+	buf_free(&c->answer.structured);
 	answer_result(c, a);
 }
 
@@ -82,20 +84,11 @@ static const char *outcome_of(const struct call *c, const struct ticket *t)
 	return c->answer.is_error ? "tool_error" : "ok";
 }
 
-static const char *trace_of(const struct call *c, char trace[33])
-{
-	const char *parent = c->request->traceparent;
-
-	if (!parent || !traceparent_valid(parent))
-		return NULL;
-	memcpy(trace, parent + 3, 32);
-	trace[32] = '\0';
-	return trace;
-}
-
 /* What was asked: a JSON-RPC method, or an HTTP one that bears no message. */
 static const char *asked_of(const struct call *c)
 {
+	if (c->request->result)
+		return "GET results";
 	if (c->request->method == HTTP_GET)
 		return "GET";
 	return c->request->method == HTTP_DELETE ? "DELETE" : c->rpc.method;
@@ -103,21 +96,23 @@ static const char *asked_of(const struct call *c)
 
 static void reply_log(const struct call *c, const struct ticket *t, int status)
 {
-	char trace[33];
+	char trace[TRACE_ID_SIZE];
 	const struct statement *s = c->plan_n ? &c->plan[c->plan_at < c->plan_n ? c->plan_at : c->plan_n - 1] : NULL;
 
 	log_event(LOG_INFO, "call", log_text("request", c->request->id),
 		  log_text("principal", c->request->principal.subject), log_text("method", asked_of(c)),
 		  log_text("tool", c->tool ? c->tool->name : NULL), log_text("outcome", outcome_of(c, t)),
 		  log_text("error", c->fault.err != ERR_OK ? err_info(c->fault.err)->name : NULL),
-		  log_text("query", s && *s->handle ? s->handle : NULL), log_text("trace", trace_of(c, trace)),
+		  log_text("query", s && *s->handle ? s->handle : NULL), log_text("trace", trace_id(c->request->traceparent, trace) ? trace : NULL),
 		  log_number("status", status), log_number("ms", (clock_now() - c->born) / USEC_PER_MS));
 }
 
 /* A cancelled legacy call gets no response; the exchange still needs an end. */
 static void reply_answer(struct call *c, const struct ticket *t, struct answer *a)
 {
-	if (c->fault.err != ERR_OK)
+	if (c->request->result)
+		export_answer(c, a);
+	else if (c->fault.err != ERR_OK)
 		answer_error(a, c->request, c->era.era, c->rpc.id, &c->fault);
 	else if (c->request->method == HTTP_DELETE)
 		answer_init(a, 200, NULL);
@@ -138,7 +133,7 @@ static void reply_answer(struct call *c, const struct ticket *t, struct answer *
 enum verdict step_reply(struct call *c)
 {
 	struct ticket *t = ticket_of(c);
-	bool answered = ticket_answered(t);
+	bool answered = export_end(c, t) || ticket_answered(t);
 
 	slot_release(t);
 	if (!answered)

@@ -43,11 +43,11 @@ static enum verdict resolve_tool(struct call *c)
 {
 	const struct request *rq = c->request;
 	json_t *arguments = json_object_get(c->rpc.params, "arguments");
+	const char *name = json_text_of(c->rpc.params, "name");
 
-	c->tool = tool_find(rq->policy, json_text_of(c->rpc.params, "name"));
+	c->tool = tool_called(rq->policy, name, arguments);
 	if (!c->tool)
-		return call_fail(c, ERR_INVALID_PARAMS, "unknown tool %.100s; tools/list shows what there is",
-				 json_text_of(c->rpc.params, "name"));
+		return call_fail(c, ERR_INVALID_PARAMS, "unknown tool %.100s; %s", name, tool_advice(name));
 	c->handler = &c->tool->handler;
 	c->arguments = arguments ? json_incref(arguments) : json_object();
 	if (!arena_attach(c->arena, c->arguments, json_release))
@@ -70,8 +70,27 @@ enum verdict step_resolve_large(struct call *c)
 	return step_resolve(c);
 }
 
+/* Has the handler found in the answers that there is more to ask for? */
+static bool shape_goes_on(struct call *c)
+{
+	size_t planned = c->plan_n;
+
+	if (!c->handler->more || c->cancelled || c->answered)
+		return false;
+	for (size_t i = 0; i < c->plan_n; i++)
+		if (c->plan[i].state != STATEMENT_SUCCEEDED)
+			return false;
+	return c->handler->more(c) == ERR_OK && c->plan_n > planned;
+}
+
 enum verdict step_shape(struct call *c)
 {
+	if (shape_goes_on(c)) {
+		c->plan_at++;
+		return call_goto(c, STEP_sign);
+	}
+	if (c->answer.is_error) /* refused on the way */
+		return call_goto(c, STEP_settle);
 	if (c->change.wanted)
 		c->handler->confirm(c);
 	else if (!c->handler->answer_on_net)

@@ -44,8 +44,10 @@ static struct session *change_new_session(struct call *c, struct ticket *t)
 /* Two changed the session at once: the loser plans again from what the winner left. */
 static enum verdict change_again(struct call *c, const struct session *s)
 {
-	for (size_t i = 0; i < c->plan_n; i++)
+	for (size_t i = 0; i < c->plan_n; i++) {
 		buf_free(&c->plan[i].raw);
+		buf_free(&c->plan[i].text);
+	}
 	c->plan_n = c->plan_at = 0;
 	c->change = (struct session_change){.limit = -1, .wait_seconds = -1};
 	c->replans++;
@@ -87,8 +89,7 @@ static size_t rows_of(const struct call *c)
 	size_t rows = 0;
 
 	for (size_t i = 0; i < c->plan_n; i++)
-		for (size_t p = 0; p < c->plan[i].pages_n; p++)
-			rows += json_array_size(c->plan[i].pages[p].rows);
+		rows += c->plan[i].rows_n;
 	return rows;
 }
 
@@ -145,9 +146,10 @@ static void updated_result(struct call *c, const struct statement *s)
 	buf_free(&uri);
 }
 
+/* A request to another endpoint may have brought the statement. */
 static void settle_updates(struct call *c)
 {
-	struct statement *s = &c->plan[0];
+	struct statement *s = &c->plan[c->plan_n > 1 && c->plan[0].kind == STATEMENT_REST];
 
 	if (c->plan_n == 0 || !c->tool || s->kind != STATEMENT_RUN || s->metadata)
 		return;
@@ -167,6 +169,8 @@ enum verdict step_settle(struct call *c)
 {
 	struct ticket *t = ticket_of(c);
 
+	if (tools_settle(c, t->slot && !t->cancelled))
+		return call_goto(c, STEP_sign);
 	slot_release(t);
 	settle_allowance(c, t);
 	if (settle_open(c, t) && c->change.wanted) {

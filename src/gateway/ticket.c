@@ -62,6 +62,9 @@ void ticket_answer(struct ticket *t, struct answer *a)
 		batch_answer(TAKE(t->batch), t->request_id, a);
 	} else if (t->stream) {
 		ticket_finish(t, a);
+	} else if (t->exports) {
+		export_close(t, false); /* it has begun as something else */
+		answer_free(a);
 	} else if (exchange) {
 		ticket_leave_exchange(t);
 		answer_send(exchange, a);
@@ -83,7 +86,7 @@ static void ticket_leave_session(struct ticket *t)
 void ticket_close(struct ticket *t)
 {
 	OWNED_BY(THREAD_NET);
-	assert(!t->slot && !t->waiting && !t->asking && !t->stream && !t->batch);
+	assert(!t->slot && !t->waiting && !t->asking && !t->emitting && !t->stream && !t->batch && !t->exports);
 	ticket_leave_exchange(t);
 	tell_end(t);
 	ticket_leave_session(t);
@@ -154,10 +157,12 @@ void ticket_cancel(struct ticket *t, const char *cause)
 		return;
 	t->cancelled = true;
 	metric_count(METRIC_cancels, cause);
-	if (c)
+	if (c) {
 		cancel_waiting(t, c);
-	else
-		snowflake_cancel(t->self);
+		return;
+	}
+	snowflake_cancel(t->self);
+	export_go_on(t);
 }
 
 /* A cancelled legacy call gets no response; its exchange ends all the same. */
@@ -175,7 +180,7 @@ static void ticket_dismiss(struct ticket *t)
  * gateway stops, but for a client that can be on no other connection. */
 void ticket_left(struct ticket *t)
 {
-	if (gateway.phase != PHASE_SERVING && !t->lone)
+	if (gateway.phase != PHASE_SERVING && !t->lone && !t->exports)
 		return;
 	if (t->modern || t->watching || t->lone)
 		ticket_cancel(t, "disconnect");

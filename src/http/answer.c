@@ -58,7 +58,7 @@ static void put_unless(struct MHD_Response *r, const struct answer *a, const cha
 /* Proxies neither change nor hold back what is in a stream. */
 static void put_stream(struct MHD_Response *r, const struct answer *a)
 {
-	put(r, "Content-Type", "text/event-stream");
+	put(r, "Content-Type", a->content_type ? a->content_type : EVENT_STREAM);
 	put_unless(r, a, "Cache-Control", "no-cache, no-transform");
 	put_unless(r, a, "X-Accel-Buffering", "no");
 }

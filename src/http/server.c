@@ -57,8 +57,43 @@ static bool check_room(struct peer *p, const struct head *head, struct refusal *
 	return !p->over;
 }
 
+/* The name of a whole result: its handle, and as what it is wanted. */
+static bool route_result(struct peer *p, struct slice target)
+{
+	static const char *const ends[] = {".csv", ".jsonl"};
+	struct slice folder = results_folder(p->rq->conf);
+	size_t before = folder.n + strlen(RESULTS_FOLDER);
+
+	if (target.n <= before || memcmp(target.data, folder.data, folder.n) != 0 ||
+	    memcmp(target.data + folder.n, RESULTS_FOLDER, strlen(RESULTS_FOLDER)) != 0)
+		return false;
+	target = (struct slice){target.data + before, target.n - before};
+	for (size_t i = 0; i < ARRAY_LEN(ends); i++) {
+		size_t end = strlen(ends[i]);
+
+		if (target.n <= end || memcmp(target.data + target.n - end, ends[i], end) != 0)
+			continue;
+		p->rq->result = arena_strndup(p->rq->arena, target.data, target.n - end);
+		p->rq->jsonl = i == 1;
+		return p->rq->result;
+	}
+	return false;
+}
+
+static bool check_result(struct peer *p, struct refusal *r)
+{
+	p->rq->page = false;
+	p->rq->is_head = p->is_head;
+	if (p->is_head)
+		p->rq->method = HTTP_GET; /* MHD leaves the body out */
+	*r = (struct refusal){ERR_METHOD, "route", "a result takes GET and HEAD", "GET, HEAD, OPTIONS"};
+	return p->rq->method == HTTP_GET || p->rq->method == HTTP_OPTIONS;
+}
+
 static bool check_route(struct peer *p, const struct head *head, struct refusal *r)
 {
+	if (route_result(p, head->target))
+		return check_result(p, r);
 	if (is_health(head)) {
 		*r = (struct refusal){ERR_METHOD, "route", HEALTH_PATH " takes GET and HEAD", "GET, HEAD"};
 		return p->rq->method == HTTP_GET || p->is_head;

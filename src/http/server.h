@@ -27,6 +27,8 @@
 #include "hygiene.h"
 #include "ring.h"
 
+#define EVENT_STREAM "text/event-stream"
+
 #define DRAIN_BYTES       ((size_t)8 << 20) /* of a refused request, read and thrown away */
 #define DRAIN_TIME        (2 * USEC_PER_S)
 #define REPLY_TIME        (300 * USEC_PER_S) /* for a client to take an answer, however slowly */
@@ -62,6 +64,7 @@ struct door {
 
 struct stream {
 	bool open;       /* the answer is a stream */
+	bool raw;        /* of bytes, not of events: without comments */
 	bool ended;      /* what is queued is the last of it */
 	bool cut;        /* nothing more is sent */
 	bool comment;    /* is to be sent, unless an event is */
@@ -159,6 +162,8 @@ bool rooms_waiting(const struct http *h);
 void rooms_tell(struct http *h);
 bool http_stream_open(struct transport *t, handle_t exchange, struct answer *head);
 enum stream_sent http_stream_send(struct transport *t, handle_t exchange, const struct sse_event *event);
+enum stream_sent http_stream_raw(struct transport *t, handle_t exchange, struct slice bytes);
+void http_stream_break(struct transport *t, handle_t exchange);
 void http_stream_end(struct transport *t, handle_t exchange);
 size_t http_streams_max(const struct transport *t);
 

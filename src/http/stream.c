@@ -56,7 +56,7 @@ static size_t take_queued(struct peer *p, char *out, size_t max)
 	return n;
 }
 
-static size_t take_comment(char *out, size_t max)
+static size_t take_comment(char *out, size_t max UNUSED)
 {
 	size_t n = sizeof(SSE_COMMENT) - 1;
 
@@ -101,10 +101,12 @@ static ssize_t stream_read(void *reader, uint64_t at, char *out, size_t max)
 		s->comment = false;
 		s->given_back = s->given_back && n <= TOUCHED_KEPT;
 		p->door->http->advanced = true;
-		peer_queue(p, is_waiting(s) ? QUEUE_STALL : QUEUE_BEAT);
+		peer_queue(p, is_waiting(s) ? QUEUE_STALL : s->raw ? QUEUE_QUIET : QUEUE_BEAT);
 		return (ssize_t)n;
 	}
 	give_back(s, out, max);
+	if (s->raw)
+		peer_queue(p, QUEUE_QUIET); /* whoever makes the bytes has a time limit of his own */
 	MHD_suspend_connection(p->connection);
 	p->parked = true;
 	return 0;
@@ -144,9 +146,10 @@ bool http_stream_open(struct transport *t, handle_t exchange, struct answer *hea
 	CHECK(p, PEER_MAGIC);
 	assert(!p->stream.open);
 	p->stream.open = true;
+	p->stream.raw = head->content_type && strcmp(head->content_type, EVENT_STREAM) != 0;
 	peer_answer(p, head);
 	peer_phase(p, PHASE_STREAM);
-	p->stream.comment = true;
+	p->stream.comment = !p->stream.raw;
 	note_waiting(p, false);
 	return true;
 }
@@ -195,6 +198,34 @@ enum stream_sent http_stream_send(struct transport *t, handle_t exchange, const 
 		return STREAM_FULL;
 	metric_count(METRIC_stream_events, NULL);
 	return STREAM_SENT;
+}
+
+enum stream_sent http_stream_raw(struct transport *t, handle_t exchange, struct slice bytes)
+{
+	struct peer *p;
+
+	OWNED_BY(THREAD_NET);
+	p = stream_peer(http_of(t), exchange);
+	if (!p)
+		return STREAM_GONE;
+	assert(p->stream.raw);
+	return !p->stream.starved && queue_text(p, bytes) ? STREAM_SENT : STREAM_FULL;
+}
+
+/* Whatever is queued is dropped; a client of HTTP/1.1 sees that chunks are missing. */
+void http_stream_break(struct transport *t, handle_t exchange)
+{
+	struct http *h = http_of(t);
+	struct peer *p;
+
+	OWNED_BY(THREAD_NET);
+	p = stream_peer(h, exchange);
+	if (!p)
+		return;
+	handle_drop(h->exchanges, exchange);
+	p->handle = 0;
+	stream_cut(p);
+	peer_resume(p);
 }
 
 void http_stream_end(struct transport *t, handle_t exchange)

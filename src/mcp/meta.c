@@ -61,6 +61,15 @@ bool traceparent_valid(const char *text)
 	return text[END] == '\0' || (text[END] == '-' && strncmp(text, "00", 2) != 0);
 }
 
+bool trace_id(const char *traceparent, char out[TRACE_ID_SIZE])
+{
+	if (!traceparent || !traceparent_valid(traceparent))
+		return false;
+	memcpy(out, traceparent + 3, TRACE_ID_SIZE - 1);
+	out[TRACE_ID_SIZE - 1] = '\0';
+	return true;
+}
+
 static bool is_printable(const char *text)
 {
 	size_t n = 0;

@@ -4,7 +4,7 @@
 #include <string.h>
 #include <strings.h>
 
-#define QUERY_TAG_MAX 2000
+#define STATEMENT_MAX ((size_t)512 << 10) /* SQL and what goes before it */
 
 static void add_text(struct buf *b, const char *key, const char *text)
 {
@@ -30,47 +30,58 @@ static void add_bindings(struct buf *b, const json_t *bindings)
 	buf_addc(b, '}');
 }
 
-static void add_query_tag(struct buf *b, const char *tag, const char *session_tag)
+/* Of a multi-statement request the number must be exact: Snowflake itself then refuses a statement that nobody counted.
+ */
+static void add_count(struct buf *b, const struct statement *s)
 {
-	struct buf text = buf_with_ceiling(2 * QUERY_TAG_MAX);
+	size_t n = s->statements > 1 ? s->statements : 1;
 
-	buf_addf(&text, "%.*s", QUERY_TAG_MAX, tag);
-	if (session_tag && session_tag[0] && text.n + 1 + strlen(session_tag) <= QUERY_TAG_MAX)
-		buf_addf(&text, ":%s", session_tag);
-	buf_adds(b, ",\"QUERY_TAG\":");
-	json_write_string(b, buf_text(&text), text.n);
-	buf_free(&text);
+	buf_addf(b, "\"MULTI_STATEMENT_COUNT\":\"%zu\"", n + (s->settings ? 1 : 0));
 }
 
-/* MULTI_STATEMENT_COUNT stays 1 whatever the session says: Snowflake itself then refuses a second statement. */
-static void add_parameters(struct buf *b, json_t *parameters, const char *query_tag)
+static bool is_carried(const char *parameter)
 {
-	const char *key, *session_tag = NULL;
+	return strcasecmp(parameter, "MULTI_STATEMENT_COUNT") && strcasecmp(parameter, "QUERY_TAG") &&
+	       sql_parameter_by(parameter) == PARAMETER_BY_REQUEST;
+}
+
+static void add_parameters(struct buf *b, const struct statement *s, const char *tag)
+{
+	const char *key;
 	json_t *value;
 
-	buf_adds(b, ",\"parameters\":{\"MULTI_STATEMENT_COUNT\":\"1\"");
-	json_object_foreach(parameters, key, value)
+	buf_adds(b, ",\"parameters\":{");
+	add_count(b, s);
+	json_object_foreach(s->context.parameters, key, value)
 	{
-		if (!strcasecmp(key, "MULTI_STATEMENT_COUNT"))
+		if (!is_carried(key))
 			continue;
-		if (!strcasecmp(key, "QUERY_TAG")) {
-			session_tag = json_string_value(value);
-			continue;
-		}
 		buf_addc(b, ',');
 		json_write_string(b, key, strlen(key));
 		buf_addc(b, ':');
 		json_write(b, value);
 	}
-	if ((query_tag && query_tag[0]) || session_tag)
-		add_query_tag(b, query_tag ? query_tag : "", session_tag);
+	add_text(b, "QUERY_TAG", tag);
 	buf_addc(b, '}');
 }
 
-bool statement_body(struct buf *b, const struct statement *s, const char *query_tag)
+static void add_statement(struct buf *b, const struct statement *s)
+{
+	struct buf text = buf_with_ceiling(STATEMENT_MAX);
+
+	if (!s->settings) {
+		json_write_string(b, s->sql, strlen(s->sql));
+		return;
+	}
+	buf_addf(&text, "%s; %s", s->settings, s->sql);
+	json_write_string(b, buf_text(&text), text.n);
+	buf_free(&text);
+}
+
+bool statement_body(struct buf *b, const struct statement *s, const char *tag)
 {
 	buf_adds(b, "{\"statement\":");
-	json_write_string(b, s->sql, strlen(s->sql));
+	add_statement(b, s);
 	if (s->timeout_s > 0)
 		buf_addf(b, ",\"timeout\":%lld", (long long)s->timeout_s);
 	add_text(b, "database", s->context.database);
@@ -78,6 +89,6 @@ bool statement_body(struct buf *b, const struct statement *s, const char *query_
 	add_text(b, "warehouse", s->context.warehouse);
 	add_text(b, "role", s->context.role);
 	add_bindings(b, s->bindings);
-	add_parameters(b, s->context.parameters, query_tag);
+	add_parameters(b, s, tag);
 	return buf_addc(b, '}');
 }

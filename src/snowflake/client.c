@@ -1,4 +1,5 @@
 /* The SNOWFLAKE thread: curl's multi loop, its pool of handles and connections, and the wire over them. */
+#include "client.h"
 #include "internal.h"
 
 #include "snowgate/log.h"
@@ -6,12 +7,14 @@
 #include <curl/curl.h>
 #include <stdio.h>
 #include <string.h>
+#include <strings.h>
 
 #ifndef SNOWGATE_VERSION
 #define SNOWGATE_VERSION "0"
 #endif
 #define IDLE_MAX     256 /* easy handles kept for reuse */
 #define IDLE_WAIT_MS 1000
+#define FETCH_BUFFER (64 << 10) /* libcurl reads so much of each transfer in one turn */
 #define SLOW_TURN    (20 * USEC_PER_MS)
 
 /* One request with curl. The header list is kept with the handle, and made anew when the token is another. */
@@ -20,9 +23,16 @@ struct transfer {
 	struct wire_request *request;
 	struct curl_slist *headers;
 	char *bearer;
+	bool own_headers; /* the list has lines that only one request has */
 	char error[CURL_ERROR_SIZE];
-	bool unstarted;        /* curl would not take it; told in the next turn */
+	bool unstarted; /* curl would not take it; told in the next turn */
+	bool fed, due;  /* more() is; in this turn */
+	bool held;
+	bool streams; /* status 200, and there is a more(): looked up with the first byte of the body */
+	bool looked;
+	size_t sent; /* of the request's body */
 	struct transfer *next; /* idle, or unstarted */
+	struct transfer *next_fed;
 };
 
 /* owner: SNOWFLAKE, from snowflake_start() to snowflake_stop() */
@@ -30,7 +40,7 @@ static struct client {
 	struct wire wire;
 	CURLM *multi;
 	struct wheel *wheel;
-	struct transfer *idle, *unstarted;
+	struct transfer *idle, *unstarted, *fed;
 	size_t idle_n;
 	bool stopping;
 	pthread_t thread;
@@ -76,7 +86,7 @@ static struct transfer *transfer_new(void)
 static void transfer_rest(struct transfer *t)
 {
 	t->request = NULL;
-	t->unstarted = false;
+	t->unstarted = t->held = t->streams = t->looked = false;
 	if (client.idle_n >= IDLE_MAX) {
 		transfer_free(t);
 		return;
@@ -95,11 +105,24 @@ static void add_header(struct transfer *t, const char *line)
 	t->headers = list;
 }
 
+/* A token endpoint takes a form, and the client's credentials as libcurl sends them. */
+static void set_token_headers(struct transfer *t)
+{
+	wipe_headers(t);
+	add_header(t, "Accept: application/json");
+	add_header(t, "Content-Type: application/x-www-form-urlencoded");
+	add_header(t, "Expect:");
+}
+
 static void set_headers(struct transfer *t, const struct wire_request *rq)
 {
 	struct buf line = buf_with_ceiling(128 * 1024);
 
-	if (t->bearer && !strcmp(t->bearer, rq->bearer))
+	if (rq->op == WIRE_TOKEN) {
+		set_token_headers(t);
+		return;
+	}
+	if (t->bearer && !strcmp(t->bearer, rq->bearer) && !t->own_headers && !rq->headers)
 		return;
 	wipe_headers(t);
 	t->bearer = xstrdup(rq->bearer);
@@ -110,20 +133,88 @@ static void set_headers(struct transfer *t, const struct wire_request *rq)
 	buf_clear(&line);
 	buf_addf(&line, "X-Snowflake-Authorization-Token-Type: %s", rq->token_type);
 	add_header(t, buf_text(&line));
-	add_header(t, "Accept: application/json");
+	t->own_headers = rq->headers;
+	for (const char *const *h = rq->headers; h && *h; h++)
+		add_header(t, *h);
+	if (!rq->headers)
+		add_header(t, "Accept: application/json");
 	add_header(t, "Content-Type: application/json");
 	add_header(t, "Expect:");
 	buf_free(&line);
 }
 
+static void fed_join(struct transfer *t)
+{
+	if (t->fed)
+		return;
+	t->fed = true;
+	t->next_fed = client.fed;
+	client.fed = t;
+}
+
+static void fed_leave(struct transfer *t)
+{
+	struct transfer **at = &client.fed;
+
+	if (!t->fed)
+		return;
+	while (*at != t)
+		at = &(*at)->next_fed;
+	*at = t->next_fed;
+	t->fed = false;
+}
+
+/* Is the answer one that is taken as it comes, and how? */
+static void look(struct transfer *t, struct wire_request *rq)
+{
+	struct curl_header *encoding;
+	long status = 0, version = 0;
+
+	t->looked = true;
+	if (!rq->more)
+		return;
+	curl_easy_getinfo(t->easy, CURLINFO_RESPONSE_CODE, &status);
+	curl_easy_getinfo(t->easy, CURLINFO_HTTP_VERSION, &version);
+	t->streams = status == 200;
+	rq->status = (int)status;
+	rq->shared = version >= CURL_HTTP_VERSION_2_0;
+	rq->gzip = curl_easy_header(t->easy, "Content-Encoding", 0, CURLH_HEADER, -1, &encoding) == CURLHE_OK &&
+		   (!strcasecmp(encoding->value, "gzip") || !strcasecmp(encoding->value, "x-gzip") ||
+		    !strcasecmp(encoding->value, "deflate"));
+}
+
 static size_t on_body(char *data, size_t size, size_t n, void *user)
 {
-	struct wire_request *rq = user;
+	struct transfer *t = user;
+	struct wire_request *rq = t->request;
 
+	if (!t->looked)
+		look(t, rq);
+	if (t->streams && !rq->shared && rq->answer.n > 0 && rq->answer.n + size * n > rq->window) {
+		t->held = true;
+		fed_join(t);
+		return CURL_WRITEFUNC_PAUSE;
+	}
 	if (!results_take(size * n))
 		return 0;
 	rq->held += size * n;
+	if (t->streams)
+		fed_join(t);
 	return buf_add(&rq->answer, data, size * n) ? size * n : 0;
+}
+
+/* libcurl repeats a request by itself where a reused connection ends before any answer, although it may have been
+ * executed. It cannot where it has no way to read the body again: then that is CURLE_SEND_FAIL_REWIND, and ours to judge.
+ */
+static size_t on_read(char *out, size_t size, size_t n, void *user)
+{
+	struct transfer *t = user;
+	const struct buf *body = &t->request->body;
+	size_t most = size * n, left = body->n - t->sent, now = left < most ? left : most;
+
+	memcpy(out, body->data ? body->data + t->sent : "", now);
+	t->sent += now;
+	return now;
 }
 
 static void set_url(struct transfer *t, const struct wire_request *rq)
@@ -131,9 +222,20 @@ static void set_url(struct transfer *t, const struct wire_request *rq)
 	const struct connection *connection = rq->connection;
 	struct buf url = buf_with_ceiling(4096);
 
+	if (rq->op == WIRE_TOKEN) {
+		curl_easy_setopt(t->easy, CURLOPT_URL, rq->url);
+		curl_easy_setopt(t->easy, CURLOPT_HTTPAUTH, (long)CURLAUTH_BASIC);
+		curl_easy_setopt(t->easy, CURLOPT_USERPWD, rq->basic);
+		return;
+	}
 	buf_addf(&url, "%s://%s:%lld%s", connection->protocol, connection->host, (long long)connection->port, rq->path);
 	curl_easy_setopt(t->easy, CURLOPT_URL, buf_text(&url));
 	buf_free(&url);
+}
+
+static bool is_plain(const struct wire_request *rq)
+{
+	return rq->op == WIRE_TOKEN ? !strncmp(rq->url, "http://", 7) : !strcmp(rq->connection->protocol, "http");
 }
 
 static void set_limits(CURL *easy, const struct wire_request *rq)
@@ -144,15 +246,40 @@ static void set_limits(CURL *easy, const struct wire_request *rq)
 	curl_easy_setopt(easy, CURLOPT_TIMEOUT_MS, (long)(rq->timeout / USEC_PER_MS));
 	curl_easy_setopt(easy, CURLOPT_TCP_KEEPALIVE, 1L);
 #if LIBCURL_VERSION_NUM >= 0x075500
-	curl_easy_setopt(easy, CURLOPT_PROTOCOLS_STR, rq->connection->protocol);
+	curl_easy_setopt(easy, CURLOPT_PROTOCOLS_STR, is_plain(rq) ? "http" : "https");
 #else
-	curl_easy_setopt(easy, CURLOPT_PROTOCOLS,
-			 !strcmp(rq->connection->protocol, "http") ? CURLPROTO_HTTP : CURLPROTO_HTTPS);
+	curl_easy_setopt(easy, CURLOPT_PROTOCOLS, is_plain(rq) ? CURLPROTO_HTTP : CURLPROTO_HTTPS);
 #endif
 #if LIBCURL_VERSION_NUM >= 0x075700
 	/* Without it a name look-up that hangs holds up the loop when its transfer ends. */
 	curl_easy_setopt(easy, CURLOPT_QUICK_EXIT, 1L);
 #endif
+}
+
+/* The connection's own proxy; without one libcurl looks at $https_proxy and $no_proxy. */
+static void set_proxy(CURL *easy, const struct connection *c)
+{
+	if (c->no_proxy)
+		curl_easy_setopt(easy, CURLOPT_NOPROXY, c->no_proxy);
+	if (!c->proxy_host)
+		return;
+	curl_easy_setopt(easy, CURLOPT_PROXY, c->proxy_host);
+	curl_easy_setopt(easy, CURLOPT_PROXYPORT, (long)c->proxy_port);
+	curl_easy_setopt(easy, CURLOPT_PROXYTYPE, (long)CURLPROXY_HTTP);
+	if (c->proxy_user) {
+		curl_easy_setopt(easy, CURLOPT_PROXYUSERNAME, c->proxy_user);
+		curl_easy_setopt(easy, CURLOPT_PROXYPASSWORD, c->proxy_password ? c->proxy_password : "");
+	}
+}
+
+void client_set_security(CURL *easy, const struct connection *c)
+{
+	curl_easy_setopt(easy, CURLOPT_SSLVERSION, (long)CURL_SSLVERSION_TLSv1_2);
+	curl_easy_setopt(easy, CURLOPT_SSL_VERIFYPEER, 1L);
+	curl_easy_setopt(easy, CURLOPT_SSL_VERIFYHOST, 2L);
+	if (c->ca_file)
+		curl_easy_setopt(easy, CURLOPT_CAINFO, c->ca_file);
+	set_proxy(easy, c);
 }
 
 static void set_options(struct transfer *t, struct wire_request *rq)
@@ -162,23 +289,27 @@ static void set_options(struct transfer *t, struct wire_request *rq)
 	set_url(t, rq);
 	set_headers(t, rq);
 	set_limits(easy, rq);
-	curl_easy_setopt(easy, CURLOPT_HTTP_VERSION, (long)CURL_HTTP_VERSION_2TLS);
-	curl_easy_setopt(easy, CURLOPT_SSLVERSION, (long)CURL_SSLVERSION_TLSv1_2);
-	curl_easy_setopt(easy, CURLOPT_SSL_VERIFYPEER, 1L);
-	curl_easy_setopt(easy, CURLOPT_SSL_VERIFYHOST, 2L);
-	if (rq->connection->ca_file)
-		curl_easy_setopt(easy, CURLOPT_CAINFO, rq->connection->ca_file);
+	client_set_security(easy, rq->connection);
+	/* A stream of HTTP/2 that is held keeps up to 32 MiB of others' and its own bytes in libcurl (7.88). */
+	curl_easy_setopt(easy, CURLOPT_HTTP_VERSION,
+			 rq->op == WIRE_FETCH ? (long)CURL_HTTP_VERSION_1_1 : (long)CURL_HTTP_VERSION_2TLS);
+	if (rq->op == WIRE_FETCH)
+		curl_easy_setopt(easy, CURLOPT_BUFFERSIZE, (long)FETCH_BUFFER);
 	curl_easy_setopt(easy, CURLOPT_USERAGENT, "snowgate/" SNOWGATE_VERSION);
 	curl_easy_setopt(easy, CURLOPT_ACCEPT_ENCODING, "gzip");
+	curl_easy_setopt(easy, CURLOPT_HTTP_CONTENT_DECODING, rq->more ? 0L : 1L);
 	curl_easy_setopt(easy, CURLOPT_HTTPHEADER, t->headers);
 	if (rq->post) {
-		curl_easy_setopt(easy, CURLOPT_POSTFIELDS, buf_text(&rq->body));
+		t->sent = 0;
+		curl_easy_setopt(easy, CURLOPT_POST, 1L);
 		curl_easy_setopt(easy, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)rq->body.n);
+		curl_easy_setopt(easy, CURLOPT_READFUNCTION, on_read);
+		curl_easy_setopt(easy, CURLOPT_READDATA, t);
 	} else {
 		curl_easy_setopt(easy, CURLOPT_HTTPGET, 1L);
 	}
 	curl_easy_setopt(easy, CURLOPT_WRITEFUNCTION, on_body);
-	curl_easy_setopt(easy, CURLOPT_WRITEDATA, rq);
+	curl_easy_setopt(easy, CURLOPT_WRITEDATA, t);
 	curl_easy_setopt(easy, CURLOPT_ERRORBUFFER, t->error);
 	curl_easy_setopt(easy, CURLOPT_PRIVATE, t);
 }
@@ -192,6 +323,7 @@ static void wire_send(struct wire *w UNUSED, struct wire_request *rq)
 	OWNED_BY(THREAD_SNOWFLAKE);
 	t->request = rq;
 	t->error[0] = '\0';
+	rq->gzip = rq->shared = false;
 	rq->transfer = t;
 	set_options(t, rq);
 	if (curl_multi_add_handle(client.multi, t->easy) == CURLM_OK)
@@ -207,6 +339,7 @@ static void wire_abort(struct wire *w UNUSED, struct wire_request *rq)
 
 	OWNED_BY(THREAD_SNOWFLAKE);
 	rq->transfer = NULL;
+	fed_leave(t);
 	if (t->unstarted) {
 		struct transfer **at = &client.unstarted;
 		while (*at != t)
@@ -216,6 +349,27 @@ static void wire_abort(struct wire *w UNUSED, struct wire_request *rq)
 		curl_multi_remove_handle(client.multi, t->easy);
 	}
 	transfer_rest(t);
+}
+
+static void wire_resume(struct wire *w UNUSED, struct wire_request *rq)
+{
+	struct transfer *t = rq->transfer;
+
+	OWNED_BY(THREAD_SNOWFLAKE);
+	curl_easy_setopt(t->easy, CURLOPT_TIMEOUT_MS, 0L);
+	if (!t->held)
+		return;
+	t->held = false;
+	(void)curl_easy_pause(t->easy, CURLPAUSE_CONT);
+}
+
+static void wire_move(struct wire *w UNUSED, struct wire_request *from, struct wire_request *to)
+{
+	struct transfer *t = from->transfer;
+
+	OWNED_BY(THREAD_SNOWFLAKE);
+	t->request = to;
+	from->transfer = NULL;
 }
 
 static bool was_begun(CURL *easy)
@@ -283,6 +437,7 @@ static void finish(struct transfer *t, CURLcode code)
 	rq->retry_after_s = retry_after > 0 ? (int64_t)retry_after : -1;
 	(void)snprintf(rq->error, sizeof rq->error, "%.*s", (int)sizeof rq->error - 1,
 		       t->error[0] ? t->error : curl_easy_strerror(code));
+	fed_leave(t);
 	if (!t->unstarted)
 		curl_multi_remove_handle(client.multi, t->easy);
 	rq->transfer = NULL;
@@ -309,6 +464,20 @@ static void finish_all(void)
 	}
 }
 
+/* What has come since the last turn; what comes while it is told waits for the next one. */
+static void tell_all(void)
+{
+	struct transfer *t;
+
+	for (struct transfer *fed = client.fed; fed; fed = fed->next_fed)
+		fed->due = true;
+	while ((t = client.fed) && t->due) {
+		fed_leave(t);
+		t->due = false;
+		t->request->more(t->request);
+	}
+}
+
 /* ---- the thread ---- */
 
 static void turn(void)
@@ -318,6 +487,7 @@ static void turn(void)
 
 	(void)mail_deliver(THREAD_SNOWFLAKE);
 	(void)curl_multi_perform(client.multi, &running);
+	tell_all();
 	finish_all();
 	(void)wheel_run(client.wheel, clock_now());
 	if (clock_now() - began <= SLOW_TURN)
@@ -327,13 +497,18 @@ static void turn(void)
 		  log_number("ms", (clock_now() - began) / USEC_PER_MS));
 }
 
+void client_wait(void)
+{
+	int wait = client.unstarted || client.fed ? 0 : wheel_wait(client.wheel, clock_now(), IDLE_WAIT_MS);
+
+	(void)curl_multi_poll(client.multi, NULL, 0, wait, NULL);
+	turn();
+}
+
 static void run(void *arg UNUSED)
 {
-	while (!client.stopping) {
-		int wait = client.unstarted ? 0 : wheel_wait(client.wheel, clock_now(), IDLE_WAIT_MS);
-		(void)curl_multi_poll(client.multi, NULL, 0, wait, NULL);
-		turn();
-	}
+	while (!client.stopping)
+		client_wait();
 }
 
 static void wake(void *multi)
@@ -354,15 +529,35 @@ static bool open_multi(const struct conf *conf)
 	return true;
 }
 
-bool snowflake_start(const struct conf *conf, const struct snowflake_ops *ops, char *why, size_t why_size)
+bool client_open(const struct conf *conf, const struct snowflake_ops *ops, char *why, size_t why_size)
 {
-	client = (struct client){.wire = {wire_send, wire_abort}};
+	client = (struct client){.wire = {wire_send, wire_abort, wire_resume, wire_move}};
 	if (!open_multi(conf)) {
 		(void)snprintf(why, why_size, "libcurl cannot be initialized");
 		return false;
 	}
 	client.wheel = wheel_new();
 	snowflake_open(conf, ops, &client.wire, client.wheel);
+	return true;
+}
+
+void client_close(void)
+{
+	snowflake_close();
+	while (client.idle) {
+		struct transfer *t = client.idle;
+		client.idle = t->next;
+		transfer_free(t);
+	}
+	(void)curl_multi_cleanup(client.multi);
+	wheel_free(client.wheel);
+	curl_global_cleanup();
+}
+
+bool snowflake_start(const struct conf *conf, const struct snowflake_ops *ops, char *why, size_t why_size)
+{
+	if (!client_open(conf, ops, why, why_size))
+		return false;
 	mail_on_post(THREAD_SNOWFLAKE, wake, client.multi);
 	thread_start(THREAD_SNOWFLAKE, run, NULL, &client.thread);
 	return true;
@@ -380,13 +575,5 @@ void snowflake_stop(void)
 	mail_post(THREAD_SNOWFLAKE, &client.stop);
 	thread_join(client.thread);
 	mail_on_post(THREAD_SNOWFLAKE, NULL, NULL);
-	snowflake_close();
-	while (client.idle) {
-		struct transfer *t = client.idle;
-		client.idle = t->next;
-		transfer_free(t);
-	}
-	(void)curl_multi_cleanup(client.multi);
-	wheel_free(client.wheel);
-	curl_global_cleanup();
+	client_close();
 }

@@ -62,6 +62,7 @@ void job_away(struct job *j)
 {
 	assert(!j->sending);
 	timer_stop(&j->call->timer);
+	token_unwait(&j->token);
 	j->call = NULL;
 }
 
@@ -69,12 +70,15 @@ void job_free(struct job *j)
 {
 	CHECK(j, JOB_MAGIC);
 	assert(!j->sending);
+	token_unwait(&j->token);
 	if (j->call)
 		timer_stop(&j->call->timer);
 	*j->prev = j->next;
 	if (j->next)
 		j->next->prev = j->prev;
 	jobs_n--;
+	pool_leave(j);
+	assert(!j->sources);
 	results_give(j->held + j->request.held);
 	buf_free(&j->request.body);
 	buf_free(&j->request.answer);
@@ -91,6 +95,7 @@ static void job_abandon(struct job *j)
 		snowflake.wire->abort(snowflake.wire, &j->request);
 		j->sending = false;
 	}
+	fetch_forget(j, c ? call_statement(c) : NULL);
 	if (c)
 		call_statement(c)->job = NULL;
 	job_free(j);
@@ -105,6 +110,8 @@ void jobs_abandon(void)
 	for (size_t i = 0; i < JOB_BUCKETS; i++)
 		while (jobs[i])
 			job_abandon(jobs[i]);
+	parks_drop();
+	token_stop();
 }
 
 size_t snowflake_busy(void)
@@ -121,6 +128,12 @@ bool handle_copy(char out[64], const char *text)
 		return false;
 	memcpy(out, text, n + 1);
 	return true;
+}
+
+/* Is there enough that some may be taken ahead of its time? */
+bool results_spare(void)
+{
+	return results_held < RESULTS_CEILING / 2;
 }
 
 bool results_take(size_t n)
@@ -153,6 +166,8 @@ void snowflake_open(const struct conf *conf UNUSED, const struct snowflake_ops *
 
 void snowflake_close(void)
 {
+	pool_close();
+	parks_drop();
 	cancel_forget_all();
 	token_forget_all();
 	snowflake = (struct snowflake){NULL, NULL, NULL};

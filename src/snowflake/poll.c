@@ -67,6 +67,8 @@ enum verdict step_poll(struct call *c)
 	struct statement *s = call_statement(c);
 	usec_t now = clock_now();
 
+	if (s->kind == STATEMENT_ATTACH && !j->cancelled && !s->polls && !s->reader && park_take(c, j, s))
+		return call_goto(c, STEP_fetch);
 	if (s->kind == STATEMENT_ATTACH && (j->cancelled || (s->polls && c->deadline && now >= c->deadline)))
 		return statement_end(c, STATEMENT_RUNNING);
 	if (statement_may_answer_early(c, j, s) && now >= c->deadline)

@@ -5,10 +5,13 @@
 #include <string.h>
 
 #define BACKOFF_FIRST   (100 * USEC_PER_MS)
+#define BACKOFF_REFUSED USEC_PER_S /* A.10, E.1: where Snowflake itself has too much to do */
 #define BACKOFF_CAP     (16 * USEC_PER_S)
-#define RETRY_AFTER_CAP (60 * USEC_PER_S)
-/* A read is tried at least so long, however impatient its caller. */
-#define READ_PATIENCE (30 * USEC_PER_S)
+#define RETRY_AFTER_CAP (60 * USEC_PER_S) /* for a statement that runs */
+/* However impatient the caller, a few tries are made. */
+#define LEAST_PATIENCE (10 * USEC_PER_S)
+/* A breaker's probe that is not answered by then has failed; a synchronous one is given the time to run besides. */
+#define PROBE_TIMEOUT (10 * USEC_PER_S)
 
 static const char *const op_names[] = {[WIRE_SUBMIT] = "submit",
 				       [WIRE_POLL] = "poll",
@@ -21,48 +24,153 @@ static void on_done(struct wire_request *rq);
 void request_begin(struct job *j, struct statement *s)
 {
 	s->tries = 0;
-	j->backoff = j->not_before = 0;
-	j->renewed = false;
+	j->backoff = j->not_before = j->pooled.began = 0;
+	j->renewed = 0;
+}
+
+usec_t request_patience(const struct call *c)
+{
+	const struct statement *s = &c->plan[c->plan_at];
+	usec_t began = s->job->pooled.began ? s->job->pooled.began : s->sent;
+	usec_t patience = c->deadline > began + LEAST_PATIENCE ? c->deadline : began + LEAST_PATIENCE;
+	usec_t life = s->sent + statement_life(c, s);
+
+	return c->deadline && patience < life ? patience : life;
 }
 
 /* When a failed request is given up: a write as long as Snowflake itself works on it, a read with its caller. */
 static usec_t give_up_at(const struct call *c, const struct statement *s)
 {
-	usec_t patience = c->deadline > s->sent + READ_PATIENCE ? c->deadline : s->sent + READ_PATIENCE;
-	usec_t life = s->sent + statement_life(c, s);
-
-	if (s->write || c->deadline == 0)
-		return life;
-	return patience < life ? patience : life;
+	return s->write ? s->sent + statement_life(c, s) : request_patience(c);
 }
 
-/* Decorrelated jitter: about 100 ms first, then between that and three times the last, to the cap. */
+static bool opens_work(enum wire_op op)
+{
+	return op == WIRE_SUBMIT || op == WIRE_REST;
+}
+
+/* Decorrelated jitter: between the first time and three times the last, to the cap. What may be a broken connection is
+ * tried again sooner than what Snowflake refuses to begin. */
+static usec_t jitter(struct job *j)
+{
+	bool refused = opens_work(j->request.op) && j->request.result == WIRE_ANSWERED && j->request.status >= 429;
+	usec_t first = refused ? BACKOFF_REFUSED : BACKOFF_FIRST, most = 3 * j->backoff;
+
+	if (most < first * 3 / 2)
+		most = first * 3 / 2;
+	j->backoff = random_between(first, most < BACKOFF_CAP ? most : BACKOFF_CAP);
+	return j->backoff;
+}
+
+/* Snowflake's Retry-After; 0: none. Its bound only keeps the sum in range. */
+static usec_t asked_for(const struct job *j)
+{
+	int64_t seconds = j->request.retry_after_s;
+
+	return seconds <= 0 ? 0 : seconds > 86400 ? 86400 * USEC_PER_S : seconds * USEC_PER_S;
+}
+
 usec_t request_backoff(struct job *j)
 {
-	usec_t asked = j->request.retry_after_s > 60 ? RETRY_AFTER_CAP : j->request.retry_after_s * USEC_PER_S;
-	usec_t most = j->backoff ? 3 * j->backoff : BACKOFF_FIRST * 3 / 2;
+	usec_t asked = asked_for(j), own = jitter(j);
 
-	j->backoff = random_between(BACKOFF_FIRST, most < BACKOFF_CAP ? most : BACKOFF_CAP);
-	if (asked > j->backoff)
-		return asked;
-	return j->backoff;
+	if (asked > RETRY_AFTER_CAP)
+		asked = RETRY_AFTER_CAP;
+	return asked > own ? asked : own;
+}
+
+/* Where all are told the same time, they come back one after the other. */
+static usec_t next_try(const struct call *c, struct job *j)
+{
+	usec_t asked = asked_for(j), own = jitter(j), spread = random_between(0, own < asked / 4 ? own : asked / 4);
+
+	if (asked <= own)
+		return clock_now() + own;
+	if (clock_now() + asked + spread > give_up_at(c, &c->plan[c->plan_at]))
+		return clock_now() + asked;
+	return clock_now() + asked + spread;
+}
+
+/* No further try is made of what `r` is the last of. */
+static enum verdict give_up(struct call *c, struct job *j, const struct reading *r, const char *why)
+{
+	struct reading last = *r;
+	const char *text = why ? arena_printf(c->arena, "%s; %s", r->message, why) : NULL;
+
+	if (text)
+		last.message = text;
+	if (j->cancelled && !call_statement(c)->write)
+		return statement_end_cancelled(c);
+	return statement_fail(c, &last);
+}
+
+static enum verdict too_late(struct call *c, struct job *j, const struct reading *r)
+{
+	usec_t asked = asked_for(j);
+	const char *why = NULL;
+
+	metric_count(METRIC_upstream_retries, "late");
+	if (asked && clock_now() + asked > give_up_at(c, call_statement(c))) {
+		c->retry_after = asked;
+		why = arena_printf(c->arena,
+				   "it asks to wait %lld s before the next try, which is more than this call has",
+				   (long long)(asked / USEC_PER_S));
+	}
+	return give_up(c, j, r, why);
+}
+
+static enum verdict try_again(struct call *c, struct job *j, const struct reading *r, usec_t then)
+{
+	struct statement *s = call_statement(c);
+
+	metric_count(METRIC_upstream_retries, "made");
+	s->tries++;
+	j->not_before = then;
+	if (opens_work(j->request.op) && !r->perhaps && !j->perhaps)
+		pool_step_out(j);
+	notice(c, LEVEL_WARNING, "try %d in %lld ms: %s", s->tries + 1, (long long)((then - clock_now()) / USEC_PER_MS),
+	       r->message);
+	return call_goto(c, c->step);
 }
 
 /* Another try of the request at hand, later; or the end. Where the caller was answered already, the statement is what
  * counts, and tries go on until it is overdue. */
 enum verdict request_again(struct call *c, struct job *j, const struct reading *r)
 {
-	struct statement *s = call_statement(c);
-	usec_t then = clock_now() + request_backoff(j);
+	usec_t then;
 
-	if (j->early || (s->tries < call_conf(c)->snowflake_retries && then <= give_up_at(c, s))) {
-		s->tries++;
-		j->not_before = then;
-		notice(c, LEVEL_WARNING, "try %d in %lld ms: %s", s->tries + 1,
-		       (long long)((then - clock_now()) / USEC_PER_MS), r->message);
-		return call_goto(c, c->step);
+	if (j->early)
+		return try_again(c, j, r, clock_now() + request_backoff(j));
+	if (call_statement(c)->tries >= call_conf(c)->snowflake_retries)
+		return give_up(c, j, r, NULL);
+	then = next_try(c, j);
+	if (then > give_up_at(c, call_statement(c)))
+		return too_late(c, j, r);
+	if (pool_bars(c, j, then))
+		return give_up(c, j, r, "nothing more is sent there for now");
+	if (!pool_may_retry(j)) {
+		metric_count(METRIC_upstream_retries, "budget");
+		return give_up(c, j, r, "too much fails at the moment to try everything again");
 	}
-	return j->cancelled && !s->write ? statement_end_cancelled(c) : statement_fail(c, r);
+	return try_again(c, j, r, then);
+}
+
+/* What is answered at once where all is well is not waited for longer than its caller waits: an asynchronous submission
+ * of a read, a poll that no early answer saves. */
+static usec_t timeout_of(const struct call *c, const struct job *j, enum wire_op op, usec_t timeout)
+{
+	const struct statement *s = &c->plan[c->plan_at];
+	usec_t left = request_patience(c) - clock_now();
+
+	usec_t held = timeout - call_conf(c)->snowflake_request_timeout; /* by a synchronous submission */
+
+	if (j->pooled.probes && op == WIRE_SUBMIT && timeout > held + PROBE_TIMEOUT)
+		timeout = held + PROBE_TIMEOUT;
+	if (held || !(op == WIRE_SUBMIT || (op == WIRE_POLL && s->kind == STATEMENT_ATTACH)))
+		return timeout;
+	if (!c->deadline || s->write || s->metadata || j->early || left >= timeout)
+		return timeout;
+	return left > USEC_PER_S ? left : USEC_PER_S;
 }
 
 void request_drop(struct job *j)
@@ -76,29 +184,36 @@ void request_drop(struct job *j)
 enum verdict request_send(struct call *c, struct job *j, enum wire_op op, usec_t timeout)
 {
 	struct wire_request *rq = &j->request;
-	const struct connection *connection = c->request->policy->connection;
-	struct token_view token;
-	const char *why = NULL, *text;
+	const char *message;
+	enum token_state state = job_token(j, rq, &message);
+	enum verdict not_now;
 
-	if (token_get(connection, &token, &why)) {
-		text = arena_printf(c->arena, "connection %s: %s; check snowflake.connections.%s", connection->name,
-				    why, connection->name);
-		return statement_fail_with(c, ERR_UPSTREAM_AUTH, text);
-	}
+	if (state == TOKEN_FAILED)
+		return statement_fail_with(c, ERR_UPSTREAM_AUTH, message);
+	if (state == TOKEN_WAIT)
+		return WAIT;
+	if (!pool_admits(c, j, op, &not_now))
+		return not_now;
 	request_drop(j);
 	rq->op = op;
 	rq->post = op == WIRE_SUBMIT || op == WIRE_CANCEL || op == WIRE_REST;
-	rq->connection = connection;
-	rq->bearer = token.bearer;
-	rq->token_type = token.type;
-	rq->timeout = timeout;
+	rq->timeout = timeout_of(c, j, op, timeout);
 	rq->connect_timeout = call_conf(c)->snowflake_connect_timeout;
-	rq->answer = buf_with_ceiling(RESULT_CEILING);
+	rq->answer = buf_with_ceiling(op == WIRE_REST ? REST_CEILING : RESULT_CEILING);
 	rq->result = WIRE_BROKEN;
 	rq->status = 0;
 	rq->retry_after_s = -1;
 	rq->error[0] = '\0';
 	rq->done = on_done;
+	rq->more = op == WIRE_SUBMIT || op == WIRE_POLL || op == WIRE_FETCH ? fetch_more : NULL;
+	rq->window = WINDOW;
+	if (op != WIRE_REST) {
+		rq->headers = NULL;
+	} else if (call_statement(c)->event) {
+		rq->more = rest_more;
+		rq->window = REST_CEILING; /* never held: all of it is taken at once */
+	}
+	rq->gzip = rq->shared = false;
 	rq->owner = j;
 	j->sending = true;
 	metric_count(METRIC_upstream_requests, op_names[op]);
@@ -135,9 +250,11 @@ void request_abort(struct job *j)
 
 enum verdict request_renew(struct call *c, struct job *j, const struct reading *r)
 {
-	if (j->renewed || !token_renew(j->request.connection))
+	if (j->renewed >= TOKEN_RENEWALS || !job_token_renew(j, &j->request)) {
+		pool_login_refused(c, j);
 		return statement_fail(c, r);
-	j->renewed = true;
+	}
+	j->renewed++;
 	j->not_before = 0;
 	return call_goto(c, c->step);
 }
@@ -164,7 +281,14 @@ enum verdict request_failed(struct call *c, struct job *j, const struct reading 
 	return request_again(c, j, r);
 }
 
-static void on_done(struct wire_request *rq)
+/* What is no result is small, and read here. */
+static void unpack(struct wire_request *rq)
+{
+	if (rq->result == WIRE_ANSWERED && rq->status != 200 && rq->gzip && inflate_whole(&rq->answer, STATUS_BODY))
+		rq->gzip = false;
+}
+
+enum verdict request_answered(struct call *c, struct job *j)
 {
 	static enum verdict (*const done[])(struct call *, struct job *,
 					    struct reading *) = {[WIRE_SUBMIT] = submit_done,
@@ -172,18 +296,25 @@ static void on_done(struct wire_request *rq)
 								 [WIRE_FETCH] = fetch_done,
 								 [WIRE_CANCEL] = cancel_done,
 								 [WIRE_REST] = rest_done};
+	struct reading r;
+
+	unpack(&j->request);
+	answer_read(j, &r);
+	pool_answered(c, j, &r);
+	if (r.meaning != MEANS_RESULT)
+		request_drop(j);
+	return done[j->request.op](c, j, &r);
+}
+
+static void on_done(struct wire_request *rq)
+{
 	struct job *j = rq->owner;
 	struct call *c = j->call;
-	struct reading r;
-	enum wire_op op = rq->op;
 
 	OWNED_BY(THREAD_SNOWFLAKE);
 	CHECK(j, JOB_MAGIC);
 	sent_is_over(j);
-	answer_read(j, &r);
-	if (r.meaning != MEANS_RESULT)
-		request_drop(j);
-	if (done[op](c, j, &r) == NEXT)
+	if (request_answered(c, j) == NEXT)
 		call_run(c);
 }
 
@@ -192,13 +323,16 @@ static void on_done(struct wire_request *rq)
 void statement_cancelled(struct job *j)
 {
 	struct call *c = j->call;
+	bool rows_come; /* it has ended: there is nothing to cancel, and nobody to read them */
 
 	c->cancelled = true;
 	if (j->sending && (j->request.op == WIRE_SUBMIT || j->request.op == WIRE_CANCEL))
 		return;
+	rows_come = j->sending && j->request.op == WIRE_POLL && j->request.status == 200;
 	if (j->sending)
 		request_abort(j);
 	timer_stop(&c->timer);
 	j->not_before = 0;
-	call_run(c);
+	if (!rows_come || statement_end(c, STATEMENT_SUCCEEDED) == NEXT)
+		call_run(c);
 }

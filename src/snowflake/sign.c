@@ -7,23 +7,22 @@ enum verdict step_sign(struct call *c)
 {
 	struct job *j = job_enter(c);
 	struct statement *s = call_statement(c);
-	struct token_view token;
-	const char *why = NULL;
+	enum token_state state;
+	const char *message;
 
 	if (j->cancelled && s->kind != STATEMENT_CANCEL)
 		return statement_end_cancelled(c);
+	state = job_token(j, &j->request, &message);
+	if (state == TOKEN_WAIT)
+		return WAIT;
 	if (!s->request_id[0])
 		crypt_uuid(s->request_id);
 	s->sent = clock_now();
 	request_begin(j, s);
+	if (state == TOKEN_FAILED)
+		return statement_fail_with(c, ERR_UPSTREAM_AUTH, message);
 	if (s->kind == STATEMENT_RUN)
 		notice(c, LEVEL_DEBUG, "submitting statement %zu of %zu", c->plan_at + 1, c->plan_n);
-	if (token_get(c->request->policy->connection, &token, &why)) {
-		const char *name = c->request->policy->connection->name;
-		return statement_fail_with(
-		    c, ERR_UPSTREAM_AUTH,
-		    arena_printf(c->arena, "connection %s: %s; check snowflake.connections.%s", name, why, name));
-	}
 	if (s->kind == STATEMENT_RUN || s->kind == STATEMENT_REST)
 		return call_goto(c, STEP_submit);
 	s->state = STATEMENT_RUNNING;

@@ -1,6 +1,8 @@
 /* What every statement shares: its ends, its clock, and the way to its next step. */
 #include "internal.h"
 
+/* A row of the gateway's own statements is about so long. */
+#define OWN_ROW 128
 /* Without a limit of its own a statement may run so long (A.3). */
 #define LONGEST_S (7 * 24 * 3600)
 
@@ -28,17 +30,18 @@ enum verdict statement_end(struct call *c, enum statement_state state)
 {
 	struct statement *s = call_statement(c);
 	struct job *j = s->job;
-	size_t raw = 0;
+	size_t n = 0;
 
 	s->state = state;
+	fetch_end(c, j, s);
 	if (state == STATEMENT_SUCCEEDED && !j->cancelled && !j->early && c->plan_at + 1 < c->plan_n)
 		return next_statement(c, j, s);
 	c->cancelled |= j->cancelled;
 	s->job = NULL;
 	job_free(j);
 	for (size_t i = 0; i < c->plan_n; i++)
-		raw += c->plan[i].raw_bytes;
-	return call_goto(c, raw > CALL_LARGE ? STEP_shape_large : STEP_shape);
+		n += c->plan[i].metadata ? c->plan[i].rows_n * OWN_ROW : c->plan[i].text.n;
+	return call_goto(c, n > CALL_LARGE ? STEP_shape_large : STEP_shape);
 }
 
 enum verdict statement_end_cancelled(struct call *c)

@@ -13,14 +13,13 @@ static bool goes_async(const struct call *c, const struct statement *s)
 
 static bool fill_submit(const struct call *c, struct job *j, const struct statement *s)
 {
-	struct buf tag = buf_with_ceiling(2048);
+	struct buf tag = buf_with_ceiling(16384);
 	bool fine;
 
 	request_path(j, "/api/v2/statements?requestId=%s%s%s", s->request_id, goes_async(c, s) ? "&async=true" : "",
 		     s->write || s->tries || j->perhaps ? "&retry=true" : "");
 	buf_clear(&j->request.body);
-	buf_addf(&tag, "%s:%s", call_conf(c)->snowflake_query_tag, c->request->principal.subject);
-	fine = statement_body(&j->request.body, s, buf_text(&tag));
+	fine = statement_tag(&tag, c, s) && statement_body(&j->request.body, s, buf_text(&tag));
 	buf_free(&tag);
 	return fine;
 }

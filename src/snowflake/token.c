@@ -1,288 +1,130 @@
-/* Tokens for Snowflake: a JWT minted from the key, a PAT or OAuth token from the configuration or its file; one cache.
- */
-#include "internal.h"
+/* The cache of tokens for Snowflake: one per identity, found, made ready, refused, forgotten; who waits for them. */
+#include "token.h"
 
 #include "snowgate/crypt.h"
 #include "snowgate/wheel.h"
 
-#include <ctype.h>
-#include <fcntl.h>
+#include <stdio.h>
 #include <string.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
-enum {
-	JWT_LIFE_S = 55 * 60, /* Snowflake takes at most an hour (B.1) */
-	JWT_RENEW_S = JWT_LIFE_S * 4 / 5,
-	TOKENS_MAX = 64,
-	FILE_MAX = 64 * 1024
-};
+enum { TOKENS_MAX = 2048, TOKEN_BUCKETS = 512, LOGIN_BYTES = 1024 };
 
-/* When a file was last as it was read. */
-struct stamp {
-	struct timespec changed;
-	off_t size;
-	ino_t inode;
-};
+/* owner: SNOWFLAKE */
+static struct {
+	struct token *buckets[TOKEN_BUCKETS];
+	size_t n;
+	uint64_t uses, numbers;
+	char why[256]; /* of an identity that has no place in the cache */
+} cache;
 
-/* owner: SNOWFLAKE. One connection's token, found by everything that it is made of: after a reload the same connection
- * finds its token again, a changed one does not. */
-struct token {
-	struct sha256 id;
-	uint64_t used;
-	struct buf bearer;
-	int64_t minted; /* wall seconds */
-	bool refused;
-	struct stamp stamp;
-	struct rsa_key *key;
-};
-static struct token tokens[TOKENS_MAX]; /* owner: SNOWFLAKE */
-static uint64_t token_uses;
-
-static bool stamp_of(const char *path, struct stamp *stamp)
-{
-	struct stat st;
-
-	if (stat(path, &st))
-		return false;
-	*stamp = (struct stamp){st.st_mtim, st.st_size, st.st_ino};
-	return true;
-}
-
-static bool stamp_is(const struct stamp *a, const struct stamp *b)
-{
-	return a->changed.tv_sec == b->changed.tv_sec && a->changed.tv_nsec == b->changed.tv_nsec &&
-	       a->size == b->size && a->inode == b->inode;
-}
-
-/* The whole file, at most FILE_MAX bytes; the stamp is of before the reading, so that a change meanwhile is seen. */
-static bool read_file(const char *path, struct buf *b, struct stamp *stamp)
-{
-	char piece[4096];
-	ssize_t n = -1;
-	int fd;
-
-	if (!stamp_of(path, stamp) || (fd = open(path, O_RDONLY | O_CLOEXEC)) < 0)
-		return false;
-	while ((n = read(fd, piece, sizeof piece)) > 0 && buf_add(b, piece, (size_t)n))
-		;
-	(void)close(fd);
-	crypt_wipe(piece, sizeof piece);
-	return n == 0 && !buf_failed(b);
-}
-
-static void wipe(struct buf *b)
+void buf_wipe(struct buf *b)
 {
 	if (b->data)
 		crypt_wipe(b->data, b->n);
 	buf_free(b);
 }
 
-static void add_upper(struct buf *b, const char *text, size_t n)
+/* ---- places ---- */
+
+static struct token **bucket_of(const uint8_t id[32], const char *login, const char *role)
 {
-	for (size_t i = 0; i < n; i++)
-		buf_addc(b, (char)toupper((unsigned char)text[i]));
+	uint64_t hash;
+
+	memcpy(&hash, id, sizeof hash);
+	for (const char *p = login; *p; p++)
+		hash = (hash ^ (unsigned char)*p) * 0x100000001b3ULL;
+	for (const char *p = role; *p; p++)
+		hash = (hash ^ (unsigned char)*p) * 0x100000001b3ULL;
+	return &cache.buckets[(hash ^ hash >> 32) % TOKEN_BUCKETS];
 }
 
-bool token_subject(struct buf *b, const char *account, const char *user)
+static void token_free(struct token *t)
 {
-	size_t n = strcspn(account, strcasestr(account, ".global") ? "-" : ".");
-
-	add_upper(b, account, n);
-	buf_addc(b, '.');
-	add_upper(b, user, strlen(user));
-	return !buf_failed(b);
+	assert(!t->waiters);
+	fetch_stop(t);
+	buf_wipe(&t->fetch.refresh);
+	buf_wipe(&t->bearer);
+	free(t->login);
+	free(t->role);
+	free(t);
+	cache.n--;
 }
 
-static const char *key_fault(enum key_verdict v)
+/* The longest unused makes room; one that is being fetched stays. */
+static bool make_room(void)
 {
-	switch (v) {
-	case KEY_OK:
-		break;
-	case KEY_NOT_PEM:
-		return "the private key is not a PEM file";
-	case KEY_NEEDS_PASSPHRASE:
-		return "the private key is encrypted and private_key_passphrase is not set";
-	case KEY_WRONG_PASSPHRASE:
-		return "private_key_passphrase does not open the private key";
-	case KEY_NOT_RSA:
-		return "the private key is not an RSA key";
-	case KEY_TOO_SHORT:
-		return "the private key is shorter than 2048 bits";
+	struct token **oldest = NULL, *t;
+
+	for (size_t i = 0; i < TOKEN_BUCKETS; i++)
+		for (struct token **at = &cache.buckets[i]; *at; at = &(*at)->next)
+			if (!(*at)->fetch.under_way && !(*at)->waiters && (!oldest || (*at)->used < (*oldest)->used))
+				oldest = at;
+	if (!oldest)
+		return false;
+	t = *oldest;
+	*oldest = t->next;
+	token_free(t);
+	return true;
+}
+
+static struct token *token_find(const uint8_t id[32], const char *login, const char *role)
+{
+	struct token **bucket = bucket_of(id, login, role), *t = *bucket;
+
+	while (t && (memcmp(t->id, id, sizeof t->id) || strcmp(t->login, login) || strcmp(t->role, role)))
+		t = t->next;
+	if (!t) {
+		if (cache.n >= TOKENS_MAX && !make_room())
+			return NULL;
+		t = xalloc(sizeof *t);
+		memcpy(t->id, id, sizeof t->id);
+		t->login = xstrdup(login);
+		t->role = xstrdup(role);
+		t->bearer = buf_with_ceiling(TOKEN_BYTES_MAX);
+		t->fetch.refresh = buf_with_ceiling(TOKEN_BYTES_MAX);
+		t->key = -1;
+		t->next = *bucket;
+		*bucket = t;
+		cache.n++;
 	}
-	return NULL;
+	t->used = ++cache.uses;
+	return t;
 }
 
-static int load_key(const struct connection *connection, struct rsa_key **key, struct stamp *stamp, const char **why)
+/* Client credentials without a scope of their own ask for the statement's role; per user, the role is in the token. */
+static bool role_counts(const struct connection *connection)
 {
-	struct buf pem = buf_with_ceiling(FILE_MAX);
-	enum key_verdict verdict;
+	return connection_is_per_user(connection) ||
+	       (connection->auth == CONNECTION_CLIENT_CREDENTIALS && !connection->oauth_scope);
+}
 
-	memset(stamp, 0, sizeof *stamp);
-	if (!connection->private_key_file && connection->private_key_raw)
-		buf_adds(&pem, connection->private_key_raw);
-	else if (!connection->private_key_file || !read_file(connection->private_key_file, &pem, stamp)) {
-		wipe(&pem);
-		*why = "private_key_file cannot be read";
-		return ERR_UPSTREAM_AUTH;
+/* The identity's place; NULL with *why where it can have none. */
+static struct token *token_of(const struct identity *who, const char **why)
+{
+	const struct connection *c = who->connection;
+	const char *role = role_counts(c) && who->role ? who->role : "";
+	struct buf login = buf_with_ceiling(LOGIN_BYTES);
+	struct token *t = NULL;
+
+	if (!connection_is_per_user(c)) {
+		t = token_find(c->id, "", role);
+		*why = "more tokens are being fetched than the gateway holds; try again in a moment";
+	} else if (!connection_login(c, who->principal, &login)) {
+		(void)snprintf(cache.why, sizeof cache.why,
+			       "%.100s has no Snowflake user there; name one under users, or give the template user",
+			       who->principal ? who->principal->subject : "the gateway itself");
+		*why = cache.why;
+	} else if (!*role) {
+		*why = "no role is set, and a user's token is for one role; name one in the policy or the connection";
+	} else {
+		t = token_find(c->id, buf_text(&login), role);
+		*why = "more users than the gateway holds tokens for are waiting; try again in a moment";
 	}
-	verdict = rsa_key_load(buf_slice(&pem), connection->private_key_passphrase, key);
-	wipe(&pem);
-	*why = key_fault(verdict);
-	return verdict == KEY_OK ? ERR_OK : ERR_UPSTREAM_AUTH;
+	buf_free(&login);
+	return t;
 }
 
-static int sign(struct buf *b, const struct rsa_key *key, const struct connection *connection, int64_t now,
-		int64_t life_s, const char **why)
-{
-	struct buf subject = buf_with_ceiling(1024), payload = buf_with_ceiling(4096);
-	char fingerprint[52];
-	bool fine;
-
-	rsa_key_fingerprint(key, fingerprint);
-	fine =
-	    connection->account && connection->user && token_subject(&subject, connection->account, connection->user);
-	buf_adds(&payload, "{\"sub\":");
-	json_write_string(&payload, buf_text(&subject), subject.n);
-	buf_addf(&subject, ".%s", fingerprint);
-	buf_adds(&payload, ",\"iss\":");
-	json_write_string(&payload, buf_text(&subject), subject.n);
-	buf_addf(&payload, ",\"iat\":%lld,\"exp\":%lld}", (long long)now, (long long)(now + life_s));
-	fine = fine && !buf_failed(&payload) &&
-	       rsa_jwt_sign(key, SLICE("{\"alg\":\"RS256\",\"typ\":\"JWT\"}"), buf_slice(&payload), b);
-	buf_free(&subject);
-	buf_free(&payload);
-	if (!fine)
-		*why = "account and user must be set to sign with a private key";
-	return fine ? ERR_OK : ERR_UPSTREAM_AUTH;
-}
-
-int token_jwt(struct buf *b, const struct connection *connection, int64_t now, int64_t life_s, const char **why)
-{
-	struct rsa_key *key = NULL;
-	struct stamp stamp;
-	int err = load_key(connection, &key, &stamp, why);
-
-	if (err)
-		return err;
-	err = sign(b, key, connection, now, life_s, why);
-	rsa_key_free(key);
-	return err;
-}
-
-/* ---- the cache ---- */
-
-static void token_forget(struct token *t)
-{
-	wipe(&t->bearer);
-	rsa_key_free(t->key);
-	memset(t, 0, sizeof *t);
-}
-
-void token_forget_all(void)
-{
-	for (size_t i = 0; i < TOKENS_MAX; i++)
-		if (tokens[i].used)
-			token_forget(&tokens[i]);
-}
-
-static struct sha256 token_id(const struct connection *connection)
-{
-	const char *const parts[] = {connection->account,
-				     connection->user,
-				     connection->host,
-				     connection->private_key_file,
-				     connection->private_key_raw,
-				     connection->private_key_passphrase,
-				     connection->token,
-				     connection->token_file};
-	struct buf b = buf_with_ceiling(1024 * 1024);
-	struct sha256 id;
-
-	buf_addc(&b, (char)('0' + (int)connection->auth));
-	for (size_t i = 0; i < ARRAY_LEN(parts); i++)
-		buf_addf(&b, "%zu:%s", parts[i] ? strlen(parts[i]) : 0, parts[i] ? parts[i] : "");
-	id = crypt_sha256(b.data, b.n);
-	wipe(&b);
-	return id;
-}
-
-/* The connection's place in the cache; a new one takes the longest unused. */
-static struct token *token_of(const struct connection *connection)
-{
-	struct sha256 id = token_id(connection);
-	struct token *oldest = &tokens[0];
-
-	for (size_t i = 0; i < TOKENS_MAX; i++) {
-		if (tokens[i].used && crypt_equal(&tokens[i].id, &id, sizeof id)) {
-			tokens[i].used = ++token_uses;
-			return &tokens[i];
-		}
-		if (tokens[i].used < oldest->used)
-			oldest = &tokens[i];
-	}
-	if (oldest->used)
-		token_forget(oldest);
-	*oldest = (struct token){.id = id, .used = ++token_uses, .bearer = buf_with_ceiling(FILE_MAX)};
-	return oldest;
-}
-
-static int refresh_jwt(struct token *t, const struct connection *connection, const char **why)
-{
-	int64_t now = clock_wall(), age = now - t->minted;
-	struct stamp stamp;
-	bool changed = t->key && connection->private_key_file && stamp_of(connection->private_key_file, &stamp) &&
-		       !stamp_is(&stamp, &t->stamp);
-	struct rsa_key *key = NULL;
-
-	if (t->bearer.n && !t->refused && !changed && age >= -60 && age < JWT_RENEW_S)
-		return ERR_OK;
-	if (!t->key || changed) {
-		int err = load_key(connection, &key, &stamp, why);
-		if (err)
-			return err;
-		rsa_key_free(t->key);
-		t->key = key;
-		t->stamp = stamp;
-	}
-	wipe(&t->bearer);
-	t->minted = now;
-	t->refused = false;
-	return sign(&t->bearer, t->key, connection, now, JWT_LIFE_S, why);
-}
-
-static int refresh_file(struct token *t, const struct connection *connection, const char **why)
-{
-	struct buf fresh = buf_with_ceiling(FILE_MAX);
-	struct stamp stamp;
-	struct slice text;
-
-	if (stamp_of(connection->token_file, &stamp) && stamp_is(&stamp, &t->stamp) && t->bearer.n)
-		return ERR_OK;
-	if (!read_file(connection->token_file, &fresh, &stamp)) {
-		wipe(&fresh);
-		*why = "token_file cannot be read";
-		return t->bearer.n ? ERR_OK : ERR_UPSTREAM_AUTH;
-	}
-	while (fresh.n && isspace((unsigned char)fresh.data[fresh.n - 1]))
-		fresh.n--;
-	text = slice_trim(buf_slice(&fresh));
-	wipe(&t->bearer);
-	buf_add(&t->bearer, text.data ? text.data : "", text.n);
-	wipe(&fresh);
-	t->stamp = stamp;
-	t->refused = false;
-	*why = "token_file is empty";
-	return t->bearer.n ? ERR_OK : ERR_UPSTREAM_AUTH;
-}
-
-static int refresh_given(struct token *t, const struct connection *connection, const char **why)
-{
-	if (!t->bearer.n && connection->token)
-		buf_adds(&t->bearer, connection->token);
-	*why = "token is not set";
-	return t->bearer.n ? ERR_OK : ERR_UPSTREAM_AUTH;
-}
+/* ---- use ---- */
 
 /* A line break in a token would forge a header. */
 static bool is_header_text(const struct buf *b)
@@ -290,38 +132,123 @@ static bool is_header_text(const struct buf *b)
 	for (size_t i = 0; i < b->n; i++)
 		if ((unsigned char)b->data[i] <= ' ' || (unsigned char)b->data[i] > '~')
 			return false;
-	return true;
+	return b->n > 0;
 }
 
-int token_get(const struct connection *connection, struct token_view *view, const char **why)
+void token_changed(struct token *t)
 {
-	static const char *const types[] = {
-	    [CONNECTION_KEY_PAIR] = "KEYPAIR_JWT",
-	    [CONNECTION_PAT] = "PROGRAMMATIC_ACCESS_TOKEN",
-	    [CONNECTION_OAUTH] = "OAUTH",
-	};
-	struct token *t = token_of(connection);
-	int err = connection->auth == CONNECTION_KEY_PAIR ? refresh_jwt(t, connection, why)
-		  : connection->token_file                ? refresh_file(t, connection, why)
-							  : refresh_given(t, connection, why);
+	t->number = ++cache.numbers;
+	t->refused = false;
+}
 
-	if (!err && !is_header_text(&t->bearer)) {
+static enum token_state refresh(struct token *t, const struct identity *who, const char **why)
+{
+	switch (who->connection->auth) {
+	case CONNECTION_KEY_PAIR:
+	case CONNECTION_EXTERNAL:
+		return token_mint(t, who, why);
+	case CONNECTION_CLIENT_CREDENTIALS:
+	case CONNECTION_REFRESH_TOKEN:
+		return token_fetch(t, who, why);
+	case CONNECTION_PAT:
+	case CONNECTION_OAUTH:
+	case CONNECTION_WORKLOAD:
+	case CONNECTION_AUTHS_N:
+		break;
+	}
+	return token_read(t, who->connection, why);
+}
+
+enum token_state token_get(const struct identity *who, struct token_view *view, struct token_waiter *waiter,
+			   const char **why)
+{
+	struct token *t = token_of(who, why);
+	enum token_state state = t ? refresh(t, who, why) : TOKEN_FAILED;
+
+	*view = (struct token_view){0};
+	if (state == TOKEN_WAIT && waiter && !waiter->prev) {
+		waiter->next = t->waiters;
+		waiter->prev = &t->waiters;
+		if (waiter->next)
+			waiter->next->prev = &waiter->next;
+		t->waiters = waiter;
+	}
+	if (state == TOKEN_READY && !is_header_text(&t->bearer)) {
 		*why = "the token holds characters that no token has";
-		err = ERR_UPSTREAM_AUTH;
+		state = TOKEN_FAILED;
 	}
-	*view = (struct token_view){err ? NULL : buf_text(&t->bearer), types[connection->auth]};
-	return err;
+	if (state == TOKEN_READY)
+		*view =
+		    (struct token_view){buf_text(&t->bearer), authenticator_of(who->connection->auth)->type, t->number};
+	return state;
 }
 
-bool token_renew(const struct connection *connection)
+void token_unwait(struct token_waiter *waiter)
 {
-	struct token *t = token_of(connection);
-	struct stamp stamp;
+	if (!waiter->prev)
+		return;
+	*waiter->prev = waiter->next;
+	if (waiter->next)
+		waiter->next->prev = waiter->prev;
+	waiter->next = NULL;
+	waiter->prev = NULL;
+}
 
-	if (connection->auth == CONNECTION_KEY_PAIR) {
-		/* Several calls may find out at once: what was minted this second is not minted again. */
-		t->refused = t->minted != clock_wall();
-		return true;
+/* Whom the news reaches may ask again, wait again, and take back others: the list is looked at anew each time. */
+void token_news(struct token *t)
+{
+	struct token_waiter *list = t->waiters;
+
+	t->waiters = NULL;
+	if (list)
+		list->prev = &list;
+	while (list) {
+		struct token_waiter *w = list;
+		token_unwait(w);
+		w->news(w);
 	}
-	return connection->token_file && stamp_of(connection->token_file, &stamp) && !stamp_is(&stamp, &t->stamp);
+}
+
+bool token_renew(const struct identity *who, uint64_t number)
+{
+	const struct connection *c = who->connection;
+	const char *why;
+	struct token *t = token_of(who, &why);
+	struct stamp stamp;
+	int64_t now = clock_wall();
+
+	if (!t)
+		return false;
+	if (t->number != number)
+		return true; /* somebody else has found out before */
+	if (c->auth == CONNECTION_KEY_PAIR || c->auth == CONNECTION_EXTERNAL)
+		return mint_renew(t, c);
+	if (c->auth == CONNECTION_CLIENT_CREDENTIALS || c->auth == CONNECTION_REFRESH_TOKEN) {
+		/* One that was fetched just now because of a refusal would be refused again. */
+		if (now == t->renewed)
+			return false;
+		t->renewed = now;
+		return t->refused = true;
+	}
+	return c->token_file && stamp_of(c->token_file, &stamp) && !stamp_is(&stamp, &t->stamp);
+}
+
+void token_stop(void)
+{
+	for (size_t i = 0; i < TOKEN_BUCKETS; i++)
+		for (struct token *t = cache.buckets[i]; t; t = t->next) {
+			assert(!t->waiters);
+			fetch_stop(t);
+		}
+}
+
+void token_forget_all(void)
+{
+	for (size_t i = 0; i < TOKEN_BUCKETS; i++)
+		while (cache.buckets[i]) {
+			struct token *t = cache.buckets[i];
+			cache.buckets[i] = t->next;
+			token_free(t);
+		}
+	signers_forget();
 }

@@ -1,5 +1,4 @@
 /* Turns days and seconds since 1970 into ISO 8601 text. */
-#include <stdio.h>
 #include <string.h>
 
 #include "epoch.h"
@@ -88,27 +87,44 @@ static bool date_of(int64_t days, int *year, int *month, int *day)
 	return true;
 }
 
-static size_t date_write(char *out, size_t room, int64_t days)
+/* `digits` of them, with leading zeros. */
+static char *number_write(char *out, int value, int digits)
+{
+	for (int i = digits - 1; i >= 0; i--, value /= 10)
+		out[i] = (char)('0' + value % 10);
+	return out + digits;
+}
+
+static char *three_write(char *out, int a, int b, int c, int digits, char sign)
+{
+	out = number_write(out, a, digits);
+	*out++ = sign;
+	out = number_write(out, b, 2);
+	*out++ = sign;
+	return number_write(out, c, 2);
+}
+
+static size_t date_write(char *out, int64_t days)
 {
 	int year, month, day;
 
 	if (!date_of(days, &year, &month, &day))
 		return 0;
-	return (size_t)snprintf(out, room, "%04d-%02d-%02d", year, month, day);
+	return (size_t)(three_write(out, year, month, day, 4, '-') - out);
 }
 
 /* .123, .123456 or .123456789: as few groups of three as lose nothing. */
-static size_t time_write(char *out, size_t room, int64_t second, int nanos)
+static size_t time_write(char *out, int64_t second, int nanos)
 {
-	int h = (int)(second / 3600), m = (int)(second / 60 % 60), s = (int)(second % 60);
+	char *at = three_write(out, (int)(second / 3600), (int)(second / 60 % 60), (int)(second % 60), 2, ':');
 
-	if (nanos == 0)
-		return (size_t)snprintf(out, room, "%02d:%02d:%02d", h, m, s);
-	if (nanos % 1000000 == 0)
-		return (size_t)snprintf(out, room, "%02d:%02d:%02d.%03d", h, m, s, nanos / 1000000);
-	if (nanos % 1000 == 0)
-		return (size_t)snprintf(out, room, "%02d:%02d:%02d.%06d", h, m, s, nanos / 1000);
-	return (size_t)snprintf(out, room, "%02d:%02d:%02d.%09d", h, m, s, nanos);
+	if (nanos) {
+		*at++ = '.';
+		at = nanos % 1000000 == 0 ? number_write(at, nanos / 1000000, 3)
+		     : nanos % 1000 == 0  ? number_write(at, nanos / 1000, 6)
+					  : number_write(at, nanos, 9);
+	}
+	return (size_t)(at - out);
 }
 
 static size_t moment_write(char out[EPOCH_TEXT_MAX], struct moment m)
@@ -120,11 +136,11 @@ static size_t moment_write(char out[EPOCH_TEXT_MAX], struct moment m)
 		second += SECONDS_PER_DAY;
 		days--;
 	}
-	n = date_write(out, EPOCH_TEXT_MAX, days);
+	n = date_write(out, days);
 	if (!n)
 		return 0;
 	out[n++] = 'T';
-	return n + time_write(out + n, EPOCH_TEXT_MAX - n, second, m.nanos);
+	return n + time_write(out + n, second, m.nanos);
 }
 
 /* "seconds offset", the offset in minutes + 1440. */
@@ -141,8 +157,11 @@ static size_t zoned_write(const char *at, const char *end, struct moment m, char
 	n = moment_write(out, m);
 	if (!n)
 		return 0;
-	return n + (size_t)snprintf(out + n, EPOCH_TEXT_MAX - n, "%c%02d:%02d", minutes < 0 ? '-' : '+',
-				    abs(minutes) / 60, abs(minutes) % 60);
+	out[n] = minutes < 0 ? '-' : '+';
+	number_write(out + n + 1, abs(minutes) / 60, 2);
+	out[n + 3] = ':';
+	number_write(out + n + 4, abs(minutes) % 60, 2);
+	return n + 6;
 }
 
 size_t epoch_text(enum column_kind kind, const char *text, size_t n, char out[EPOCH_TEXT_MAX])
@@ -158,15 +177,11 @@ size_t epoch_text(enum column_kind kind, const char *text, size_t n, char out[EP
 	if (at != end)
 		return 0;
 	if (kind == COLUMN_DATE)
-		return memchr(text, '.', n) ? 0 : date_write(out, EPOCH_TEXT_MAX, m.seconds);
+		return memchr(text, '.', n) ? 0 : date_write(out, m.seconds);
 	if (kind == COLUMN_TIME)
-		return m.seconds < 0 || m.seconds >= SECONDS_PER_DAY
-			   ? 0
-			   : time_write(out, EPOCH_TEXT_MAX, m.seconds, m.nanos);
+		return m.seconds < 0 || m.seconds >= SECONDS_PER_DAY ? 0 : time_write(out, m.seconds, m.nanos);
 	written = moment_write(out, m);
-	if (written && kind == COLUMN_TIMESTAMP_LTZ) {
+	if (written && kind == COLUMN_TIMESTAMP_LTZ)
 		out[written++] = 'Z';
-		out[written] = '\0';
-	}
 	return written;
 }

@@ -90,7 +90,7 @@ bool guard_is_member(const struct guard *g, size_t at)
 
 static const char *class_names(struct guard *g, unsigned classes)
 {
-	static const char *const names[] = {"read", "metadata", "dml", "ddl", "dcl"};
+	static const char *const names[] = {"read", "metadata", "dml", "ddl", "dcl", "script"};
 	struct buf b = buf_with_ceiling(256);
 	const char *text;
 

@@ -12,8 +12,9 @@ enum parameter_kind { PARAMETER_TEXT, PARAMETER_INT, PARAMETER_BOOL };
 static const struct {
 	const char *name;
 	enum parameter_kind kind;
+	enum sql_parameter_by by;
 } parameters[] = {
-#define PARAMETER(name, kind) {#name, PARAMETER_##kind},
+#define PARAMETER(name, kind, by) {#name, PARAMETER_##kind, PARAMETER_BY_##by},
 #include "snowgate/tbl/guard.def"
 };
 
@@ -66,10 +67,47 @@ bool sql_parameter_fits(const char *name, const char *value, const char **reason
 			return false;
 		}
 	}
-	*reason = "Snowflake's SQL API does not carry this session parameter";
-	*advice = "Parameters that can be set: TIMEZONE, QUERY_TAG, USE_CACHED_RESULT, ROWS_PER_RESULTSET and the "
-		  "output formats of dates, times, timestamps and binaries.";
+	*reason = "this session parameter cannot be set through the gateway";
+	*advice = "Parameters that can be set: TIMEZONE, QUERY_TAG, USE_CACHED_RESULT, ROWS_PER_RESULTSET, WEEK_START, "
+		  "WEEK_OF_YEAR_POLICY, TIMESTAMP_TYPE_MAPPING, TWO_DIGIT_CENTURY_START, LOCK_TIMEOUT, "
+		  "STATEMENT_QUEUED_TIMEOUT_IN_SECONDS and the input and output formats of dates, times, timestamps "
+		  "and binaries.";
 	return false;
+}
+
+enum sql_parameter_by sql_parameter_by(const char *name)
+{
+	for (size_t i = 0; i < ARRAY_LEN(parameters); i++)
+		if (slice_is_nocase(slice_of(name), parameters[i].name))
+			return parameters[i].by;
+	return PARAMETER_BY_REQUEST;
+}
+
+/* A number or a word of TRUE, FALSE stands bare; everything else is a string. */
+static bool parameter_write(struct buf *b, const char *name, const char *value)
+{
+	buf_addf(b, " %s = ", name);
+	for (size_t i = 0; i < ARRAY_LEN(parameters); i++)
+		if (slice_is_nocase(slice_of(name), parameters[i].name) && parameters[i].kind != PARAMETER_TEXT)
+			return buf_adds(b, value);
+	return sql_quote_string(b, value);
+}
+
+bool sql_parameters_write(struct buf *b, json_t *set)
+{
+	size_t before = b->n;
+	const char *name;
+	json_t *value;
+
+	json_object_foreach(set, name, value)
+	{
+		if (sql_parameter_by(name) != PARAMETER_BY_STATEMENT)
+			continue;
+		if (b->n == before)
+			buf_adds(b, "ALTER SESSION SET");
+		parameter_write(b, name, json_string_value(value));
+	}
+	return !buf_failed(b);
 }
 
 /* ---- ALTER SESSION ---- */

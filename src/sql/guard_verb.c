@@ -1,7 +1,17 @@
 /* What the first word of a statement asks for: its class, and the rules of its form. */
 #include "guard.h"
 
-enum form { FORM_QUERY, FORM_SHOW, FORM_DESCRIBE, FORM_EXPLAIN, FORM_CHANGE, FORM_DEFINE, FORM_USE, FORM_REFUSED };
+enum form {
+	FORM_QUERY,
+	FORM_SHOW,
+	FORM_DESCRIBE,
+	FORM_EXPLAIN,
+	FORM_CHANGE,
+	FORM_DEFINE,
+	FORM_USE,
+	FORM_TRANSACTION,
+	FORM_REFUSED
+};
 
 struct verb {
 	const char *word;
@@ -146,6 +156,21 @@ static bool check_explain(struct guard *g, size_t at, const struct verb *verb)
 				 "Write EXPLAIN SELECT ...");
 }
 
+/* BEGIN [TRANSACTION|WORK], START TRANSACTION, COMMIT [WORK], ROLLBACK [WORK]: in scripts, and nothing behind it. */
+static bool check_transaction(struct guard *g, size_t at, const struct verb *verb)
+{
+	bool more = guard_is(g, at + 1, "TRANSACTION") || guard_is(g, at + 1, "WORK");
+
+	if (!(g->classes & CLASS_SCRIPT))
+		return guard_refuse(g, at, verb->reason, verb->advice);
+	if (at + 1 + more < g->n || (guard_is(g, at, "START") && !more))
+		return guard_refuse_word(g, at,
+					 "is read as a scripting block, which hides its statements from the guard",
+					 "Write BEGIN TRANSACTION; ...; COMMIT; in one script.");
+	g->verdict->class = verb->class;
+	return true;
+}
+
 static bool check_form(struct guard *g, size_t at, const struct verb *verb)
 {
 	switch (verb->form) {
@@ -163,6 +188,8 @@ static bool check_form(struct guard *g, size_t at, const struct verb *verb)
 		return guard_define(g, at);
 	case FORM_USE:
 		return guard_use(g, at);
+	case FORM_TRANSACTION:
+		return check_transaction(g, at, verb);
 	default:
 		return guard_refuse(g, at, verb->reason, verb->advice);
 	}

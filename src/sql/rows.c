@@ -1,201 +1,48 @@
 /* Writes Snowflake's rows as CSV or JSON within a budget; a column's type decides how its values look. */
+#include <stdio.h>
 #include <string.h>
 
 #include "epoch.h"
 #include "semi.h"
-#include "snowgate/err.h"
 #include "snowgate/rows.h"
-#include "text.h"
 
 #define MARK_MAX             64 /* "… (N more bytes)", quotes and comma included */
 #define GROWTH_MAX           6  /* a byte as JSON escape: \u001f */
+#define GROWTH_CSV           2  /* a quote */
 #define NUMBER_PRECISION_MAX 15 /* digits that a double keeps */
-
-/* ---- columns ---- */
-
-static const struct {
-	const char *type;
-	enum column_kind kind;
-} types[] = {
-    {"FIXED", COLUMN_FIXED},
-    {"REAL", COLUMN_REAL},
-    {"TEXT", COLUMN_TEXT},
-    {"BOOLEAN", COLUMN_BOOLEAN},
-    {"DATE", COLUMN_DATE},
-    {"TIME", COLUMN_TIME},
-    {"TIMESTAMP_NTZ", COLUMN_TIMESTAMP_NTZ},
-    {"TIMESTAMP_LTZ", COLUMN_TIMESTAMP_LTZ},
-    {"TIMESTAMP_TZ", COLUMN_TIMESTAMP_TZ},
-    {"TIMESTAMP", COLUMN_TIMESTAMP_NTZ},
-    {"BINARY", COLUMN_BINARY},
-    {"VARIANT", COLUMN_SEMI},
-    {"OBJECT", COLUMN_SEMI},
-    {"ARRAY", COLUMN_SEMI},
-    {"MAP", COLUMN_SEMI},
-    {"VECTOR", COLUMN_SEMI},
-    {"GEOGRAPHY", COLUMN_SEMI},
-    {"GEOMETRY", COLUMN_SEMI},
-    {"NUMBER", COLUMN_FIXED},
-    {"FLOAT", COLUMN_REAL},
-    {"DOUBLE", COLUMN_REAL},
-    {"VARCHAR", COLUMN_TEXT},
-    {"STRING", COLUMN_TEXT},
-};
-
-static enum column_kind kind_of(const char *type)
-{
-	for (size_t i = 0; i < ARRAY_LEN(types); i++)
-		if (strcmp(types[i].type, type) == 0)
-			return types[i].kind;
-	return COLUMN_OTHER;
-}
-
-static int small_int(const json_t *object, const char *key)
-{
-	int64_t value = json_int_of(object, key, -1);
-
-	return value < 0 || value > 1000 ? -1 : (int)value;
-}
-
-static int column_read(struct arena *a, const json_t *from, struct column *to)
-{
-	const char *name = json_text_of(from, "name"), *type = json_text_of(from, "type");
-	char *upper;
-
-	if (!name || !type)
-		return ERR_UPSTREAM_ANSWER;
-	upper = arena_strdup(a, type);
-	to->name = arena_strdup(a, name);
-	if (!upper || !to->name)
-		return ERR_NOMEM;
-	for (char *p = upper; *p; p++)
-		*p = sql_upper(*p);
-	to->type = upper;
-	to->kind = kind_of(upper);
-	to->nullable = json_bool_of(from, "nullable", true);
-	to->precision = small_int(from, "precision");
-	to->scale = small_int(from, "scale");
-	return ERR_OK;
-}
-
-int columns_read(struct arena *a, const json_t *row_type, struct column **columns, size_t *n)
-{
-	size_t count = json_array_size(row_type);
-	struct column *v;
-
-	if (!json_is_array(row_type))
-		return ERR_UPSTREAM_ANSWER;
-	v = arena_alloc(a, (count ? count : 1) * sizeof(*v));
-	if (!v)
-		return ERR_NOMEM;
-	for (size_t i = 0; i < count; i++) {
-		int e = column_read(a, json_array_get(row_type, i), &v[i]);
-
-		if (e != ERR_OK)
-			return e;
-	}
-	*columns = v;
-	*n = count;
-	return ERR_OK;
-}
-
-bool columns_write(struct buf *out, const struct column *columns, size_t n)
-{
-	buf_addc(out, '[');
-	for (size_t i = 0; i < n; i++) {
-		const struct column *c = &columns[i];
-
-		buf_adds(out, i ? ",{\"name\":" : "{\"name\":");
-		json_write_string(out, c->name, strlen(c->name));
-		buf_adds(out, ",\"type\":");
-		json_write_string(out, c->type, strlen(c->type));
-		buf_addf(out, ",\"nullable\":%s", c->nullable ? "true" : "false");
-		if (c->precision >= 0)
-			buf_addf(out, ",\"precision\":%d", c->precision);
-		if (c->scale >= 0)
-			buf_addf(out, ",\"scale\":%d", c->scale);
-		buf_addc(out, '}');
-	}
-	return buf_addc(out, ']');
-}
+#define NUMBER_MAX           64
 
 /* ---- text ---- */
 
-static bool csv_needs_quotes(const char *text, size_t n)
+static void text_write(struct sink *s, enum rows_format format, const char *text, size_t n)
 {
-	for (size_t i = 0; i < n; i++)
-		if (text[i] == ',' || text[i] == '"' || text[i] == '\n' || text[i] == '\r')
-			return true;
-	return n == 0;
+	if (format == ROWS_CSV)
+		sink_csv(s, text, n);
+	else
+		sink_json(s, text, n);
 }
 
-static bool csv_write(struct buf *out, const char *text, size_t n)
+/* At most `limit` bytes of the cell, whole characters, and how many are missing: behind the text, within its quotes. */
+static void cut_write(struct sink *s, enum rows_format format, struct cell cell, size_t limit)
 {
-	const char *end = text + n, *quote;
+	size_t keep = limit < cell.n ? limit : cell.n;
+	char mark[MARK_MAX];
+	bool quotes;
 
-	if (!csv_needs_quotes(text, n))
-		return buf_add(out, text, n);
-	buf_addc(out, '"');
-	while ((quote = memchr(text, '"', (size_t)(end - text)))) {
-		buf_add(out, text, (size_t)(quote + 1 - text));
-		buf_addc(out, '"');
-		text = quote + 1;
-	}
-	buf_add(out, text, (size_t)(end - text));
-	return buf_addc(out, '"');
-}
-
-static bool text_write(struct buf *out, enum rows_format format, const char *text, size_t n)
-{
-	return format == ROWS_JSON ? json_write_string(out, text, n) : csv_write(out, text, n);
-}
-
-/* At most `limit` bytes of the text, whole characters, and how many are missing: behind the text, within its quotes. */
-static bool cut_write(struct buf *out, enum rows_format format, const char *text, size_t n, size_t limit)
-{
-	size_t keep = limit;
-
-	while (keep > 0 && ((unsigned char)text[keep] & 0xC0) == 0x80)
+	while (keep > 0 && keep < cell.n && ((unsigned char)cell.text[keep] & 0xC0) == 0x80)
 		keep--;
-	if (format == ROWS_CSV) {
-		bool quotes = csv_needs_quotes(text, keep);
-
-		csv_write(out, text, keep);
-		if (quotes && !buf_failed(out))
-			out->data[--out->n] = '\0';
-		buf_addf(out, "… (%zu more bytes)", n - keep);
-		return quotes ? buf_addc(out, '"') : !buf_failed(out);
-	}
-	json_write_string(out, text, keep);
-	if (!buf_failed(out))
-		out->data[--out->n] = '\0';
-	return buf_addf(out, "… (%zu more bytes)\"", n - keep);
-}
-
-/* The compact text quoted for CSV: quotes doubled as they come. */
-static bool semi_csv_write(struct buf *out, const char *text, size_t n, size_t compact)
-{
-	size_t start = out->n, quotes = 0, end;
-
-	if (!semi_json_write(out, text, n))
-		return false;
-	if (!csv_needs_quotes(out->data + start, compact))
-		return true;
-	for (size_t i = start; i < out->n; i++)
-		quotes += out->data[i] == '"';
-	end = out->n;
-	for (size_t i = 0; i < quotes + 2; i++)
-		buf_addc(out, '"');
-	if (buf_failed(out))
-		return false;
-	for (size_t to = out->n - 1, from = end; from > start;) {
-		out->data[--to] = out->data[--from];
-		if (out->data[from] == '"')
-			out->data[--to] = '"';
-	}
-	out->data[start] = '"';
-	out->data[out->n - 1] = '"';
-	return true;
+	quotes = format != ROWS_CSV || csv_needs_quotes(cell.text, keep);
+	if (quotes)
+		sink_byte(s, '"');
+	if (format == ROWS_CSV && quotes)
+		sink_csv_inner(s, cell.text, keep);
+	else if (format == ROWS_CSV)
+		sink_add(s, cell.text, keep);
+	else
+		sink_json_inner(s, cell.text, keep);
+	sink_add(s, mark, (size_t)snprintf(mark, sizeof(mark), "… (%zu more bytes)", cell.whole - keep));
+	if (quotes)
+		sink_byte(s, '"');
 }
 
 /* ---- cells ---- */
@@ -242,16 +89,38 @@ static size_t number_text(const char *text, size_t n, char *out, size_t room)
 	return semi_number_length(out, out + to) == to ? to : 0;
 }
 
-/* The number as this column writes it. A whole number longer than its column's precision keeps its digits as text. */
-static size_t number_cell(const struct column *c, struct slice text, char *out, size_t room)
+/* Most numbers are digits, and as JSON has them. */
+static bool is_plain_integer(struct slice text)
 {
-	size_t n = number_text(text.data, text.n, out, room);
-	size_t sign = n > 0 && out[0] == '-';
+	size_t sign = text.n > 1 && text.data[0] == '-';
 
-	if (c->kind == COLUMN_FIXED &&
-	    (n > NUMBER_PRECISION_MAX + sign || memchr(out, '.', n) || memchr(out, 'e', n) || memchr(out, 'E', n)))
-		return 0;
-	return n;
+	if (text.n == sign || text.n > NUMBER_PRECISION_MAX + sign || (text.data[sign] == '0' && text.n > sign + 1))
+		return false;
+	for (size_t i = sign; i < text.n; i++)
+		if (text.data[i] < '0' || text.data[i] > '9')
+			return false;
+	return true;
+}
+
+/* The number as this column writes it; false where it is none. A whole number longer than any column's precision that
+ * is written as a number keeps its digits as text. */
+static bool number_write(struct sink *s, const struct column *c, struct slice text)
+{
+	char out[NUMBER_MAX];
+	size_t n, sign;
+
+	if (is_plain_integer(text) ||
+	    (c->kind == COLUMN_REAL && semi_number_length(text.data, text.data + text.n) == text.n && text.n)) {
+		sink_add(s, text.data, text.n);
+		return true;
+	}
+	n = number_text(text.data, text.n, out, sizeof(out));
+	sign = n > 0 && out[0] == '-';
+	if (!n || (c->kind == COLUMN_FIXED && (n > NUMBER_PRECISION_MAX + sign || memchr(out, '.', n) ||
+					       memchr(out, 'e', n) || memchr(out, 'E', n))))
+		return false;
+	sink_add(s, out, n);
+	return true;
 }
 
 static const char *boolean_text(const char *text, size_t n)
@@ -263,123 +132,212 @@ static const char *boolean_text(const char *text, size_t n)
 	return slice_is_nocase(s, "false") || slice_is(s, "0") ? "false" : NULL;
 }
 
-/* A value of at most `limit` bytes; *cut where there was more. */
-static bool cell_write(struct buf *out, enum rows_format format, const struct column *c, struct slice text,
-		       size_t limit, bool *cut)
-{
-	char small[64];
-	size_t n = 0, compact;
+/* What a cell lost on its way. */
+struct loss {
+	bool cut, nulled;
+};
 
-	if (column_is_number(c) && format == ROWS_JSON && (n = number_cell(c, text, small, sizeof(small))) > 0)
-		return buf_add(out, small, n);
-	if (column_is_time(c) && (n = epoch_text(c->kind, text.data, text.n, small)) > 0)
-		return text_write(out, format, small, n);
-	if (c->kind == COLUMN_BOOLEAN && boolean_text(text.data, text.n))
-		return buf_adds(out, boolean_text(text.data, text.n));
-	if (c->kind == COLUMN_SEMI && semi_is_json(text.data, text.n, &compact) && compact <= limit)
-		return format == ROWS_JSON ? semi_json_write(out, text.data, text.n)
-					   : semi_csv_write(out, text.data, text.n, compact);
-	if (text.n <= limit)
-		return text_write(out, format, text.data, text.n);
-	*cut = true;
-	return cut_write(out, format, text.data, text.n, limit);
+static bool typed_write(struct sink *s, enum rows_format format, const struct column *c, struct slice text,
+			struct loss *loss)
+{
+	const char *word;
+	char small[EPOCH_TEXT_MAX];
+	size_t n;
+
+	if (column_is_number(c) && format != ROWS_CSV) {
+		if (number_write(s, c, text))
+			return true;
+		loss->nulled =
+		    c->kind == COLUMN_REAL && text.n && semi_no_number_length(text.data, text.data + text.n) == text.n;
+		if (loss->nulled)
+			sink_add(s, "null", 4);
+		return loss->nulled;
+	}
+	if (column_is_time(c) && !c->formatted && (n = epoch_text(c->kind, text.data, text.n, small)) > 0) {
+		text_write(s, format, small, n);
+		return true;
+	}
+	if (c->kind != COLUMN_BOOLEAN || !(word = boolean_text(text.data, text.n)))
+		return false;
+	sink_add(s, word, strlen(word));
+	return true;
+}
+
+static bool semi_write(struct sink *s, enum rows_format format, struct slice text, size_t limit, struct loss *loss)
+{
+	struct semi_facts facts;
+
+	if (!semi_read(text.data, text.n, &facts) || facts.compact > limit)
+		return false;
+	if (format == ROWS_CSV) {
+		semi_csv(s, text.data, text.n, &facts);
+		return true;
+	}
+	loss->nulled = facts.has_words;
+	semi_json(s, text.data, text.n, &facts);
+	return true;
+}
+
+/* A value of at most `limit` bytes. */
+static struct loss cell_write(struct sink *s, enum rows_format format, const struct column *c, struct cell cell,
+			      size_t limit)
+{
+	struct slice text = {cell.text, cell.n};
+	struct loss loss = {cell.n < cell.whole, false};
+
+	if (!loss.cut && c->kind == COLUMN_SEMI && semi_write(s, format, text, limit, &loss))
+		return loss;
+	if (!loss.cut && typed_write(s, format, c, text, &loss))
+		return loss;
+	loss.cut = loss.cut || cell.n > limit;
+	if (loss.cut)
+		cut_write(s, format, cell, limit);
+	else
+		text_write(s, format, text.data, text.n);
+	return loss;
 }
 
 bool rows_cell(struct buf *out, enum rows_format format, const struct column *column, const char *text, size_t n)
 {
-	bool cut = false;
+	struct sink s;
 
-	if (!text)
-		return format == ROWS_CSV || buf_adds(out, "null");
-	return cell_write(out, format, column, (struct slice){text, n}, SIZE_MAX, &cut);
+	s.out = out;
+	s.n = 0;
+	if (text)
+		cell_write(&s, format, column, (struct cell){text, n, n}, SIZE_MAX);
+	else if (format != ROWS_CSV)
+		sink_add(&s, "null", 4);
+	return sink_flush(&s);
 }
 
 /* ---- rows ---- */
 
+static void header_write(struct sink *s, const struct column *columns, size_t n)
+{
+	for (size_t i = 0; i < n; i++) {
+		if (i)
+			sink_byte(s, ',');
+		sink_csv(s, columns[i].name, strlen(columns[i].name));
+	}
+	sink_byte(s, '\n');
+}
+
 void rows_begin(struct rows_writer *w, enum rows_format format, const struct column *columns, size_t n,
 		struct rows_budget budget, struct buf *out)
 {
+	struct sink s;
+
 	*w = (struct rows_writer){
 	    .format = format, .columns = columns, .columns_n = n, .budget = budget, .out = out, .start = out->n};
-	if (format == ROWS_JSON)
-		return;
-	for (size_t i = 0; i < n; i++) {
-		if (i)
-			buf_addc(out, ',');
-		csv_write(out, columns[i].name, strlen(columns[i].name));
+	for (size_t i = 0; i < n && format == ROWS_JSONL; i++)
+		w->keys += columns[i].key ? strlen(columns[i].key) : strlen(columns[i].name) * GROWTH_MAX + 3;
+	s.out = out;
+	s.n = 0;
+	if (format == ROWS_CSV)
+		header_write(&s, columns, n);
+	(void)sink_flush(&s);
+}
+
+/* What the values of this row from `column` on take, should all of them need marks: a buffer that passes its ceiling
+ * loses everything. */
+static size_t reserve_for(const struct rows_writer *w, size_t column)
+{
+	return (w->columns_n - column + 1) * MARK_MAX + w->keys;
+}
+
+/* What is left below the ceiling. */
+static size_t room_of(const struct sink *s)
+{
+	size_t room = s->out->ceiling - s->out->n;
+
+	return room > s->n ? room - s->n : 0;
+}
+
+/* What is left for the text of a value. */
+static size_t room_for(const struct rows_writer *w, const struct sink *s, size_t column)
+{
+	size_t room = room_of(s), reserve = reserve_for(w, column);
+
+	return room > reserve ? (room - reserve) / (w->format == ROWS_CSV ? GROWTH_CSV : GROWTH_MAX) : 0;
+}
+
+/* The first one, in all or since the caller emptied the buffer. */
+static bool row_must_fit(const struct rows_writer *w)
+{
+	return w->rows == 0 || w->row == w->start;
+}
+
+static bool value_write(struct rows_writer *w, struct sink *s, size_t column, struct cell cell)
+{
+	size_t limit = w->budget.cell, most = room_for(w, s, column);
+	struct loss loss;
+
+	if (!cell.text) {
+		if (w->format != ROWS_CSV)
+			sink_add(s, "null", 4);
+		return true;
 	}
-	buf_addc(out, '\n');
-}
-
-/* What is left below the buffer's ceiling for the values of this row from `column` on, should all of them need marks: a
- * buffer that passes its ceiling loses everything. */
-static size_t room_for(const struct rows_writer *w, size_t column)
-{
-	size_t room = w->out->ceiling - w->out->n, reserve = (w->columns_n - column + 1) * MARK_MAX;
-
-	return room > reserve ? (room - reserve) / GROWTH_MAX : 0;
-}
-
-static bool text_add(struct rows_writer *w, size_t column, struct slice text)
-{
-	size_t limit = w->budget.cell, most = room_for(w, column);
-	bool cut = false, ok;
-
-	if ((text.n < limit ? text.n : limit) > most) {
-		if (w->rows > 0)
+	if ((cell.n < limit ? cell.n : limit) > most) {
+		if (!row_must_fit(w))
 			return false;
 		limit = most;
 	}
-	ok = cell_write(w->out, w->format, &w->columns[column], text, limit, &cut);
-	w->cells_cut += cut;
-	return ok;
+	loss = cell_write(s, w->format, &w->columns[column], cell, limit);
+	w->cells_cut += loss.cut;
+	w->nulled += loss.nulled;
+	return true;
 }
 
-/* Snowflake sends text or null; other JSON values are taken by their JSON text. */
-static bool value_write(struct rows_writer *w, size_t column, const json_t *value)
+static bool row_is_over(const struct rows_writer *w, const struct sink *s, size_t column)
 {
-	struct buf text;
-	bool ok;
-
-	if (!value || json_is_null(value))
-		return w->format == ROWS_CSV || buf_adds(w->out, "null");
-	if (json_is_string(value))
-		return text_add(w, column, (struct slice){json_string_value(value), json_string_length(value)});
-	text = buf_with_ceiling(w->out->ceiling);
-	ok = json_write(&text, value) && text_add(w, column, buf_slice(&text));
-	buf_free(&text);
-	return ok;
-}
-
-static bool row_is_over(const struct rows_writer *w, size_t column)
-{
-	if (w->rows == 0)
+	if (row_must_fit(w))
 		return false;
-	return w->out->n - w->start > w->budget.bytes ||
-	       w->out->ceiling - w->out->n < (w->columns_n - column + 1) * MARK_MAX;
+	return w->out->n + s->n - w->start > w->budget.bytes || room_of(s) < reserve_for(w, column);
 }
 
-static bool row_write(struct rows_writer *w, const json_t *row)
+static void key_write(const struct rows_writer *w, struct sink *s, size_t column)
 {
-	if (row_is_over(w, 0))
+	const struct column *c = &w->columns[column];
+
+	if (c->key) {
+		sink_add(s, c->key, strlen(c->key));
+		return;
+	}
+	sink_json(s, c->name, strlen(c->name));
+	sink_byte(s, ':');
+}
+
+static bool row_write(struct rows_writer *w, const struct cell *row, size_t n, struct sink *s)
+{
+	static const struct cell null = {NULL, 0, 0};
+
+	if (row_is_over(w, s, 0))
 		return false;
-	if (w->format == ROWS_JSON)
-		buf_adds(w->out, w->rows ? ",[" : "[");
+	if (w->format == ROWS_JSON && w->rows)
+		sink_byte(s, ',');
+	if (w->format != ROWS_CSV)
+		sink_byte(s, w->format == ROWS_JSON ? '[' : '{');
 	for (size_t i = 0; i < w->columns_n; i++) {
-		if (row_is_over(w, i))
+		if (row_is_over(w, s, i))
 			return false;
 		if (i)
-			buf_addc(w->out, ',');
-		if (!value_write(w, i, json_array_get(row, i)))
+			sink_byte(s, ',');
+		if (w->format == ROWS_JSONL)
+			key_write(w, s, i);
+		if (!value_write(w, s, i, i < n ? row[i] : null))
 			return false;
 	}
-	buf_addc(w->out, w->format == ROWS_JSON ? ']' : '\n');
-	return !buf_failed(w->out) && (w->rows == 0 || w->out->n - w->start <= w->budget.bytes);
+	if (w->format != ROWS_CSV)
+		sink_byte(s, w->format == ROWS_JSON ? ']' : '}');
+	if (w->format != ROWS_JSON)
+		sink_byte(s, '\n');
+	return sink_flush(s) && (row_must_fit(w) || w->out->n - w->start <= w->budget.bytes);
 }
 
-bool rows_add(struct rows_writer *w, const json_t *row)
+bool rows_add(struct rows_writer *w, const struct cell *row, size_t n)
 {
-	size_t mark = w->out->n, cells_cut = w->cells_cut;
+	size_t cells_cut = w->cells_cut, nulled = w->nulled;
+	struct sink s;
 
 	if (w->cut != CUT_NONE)
 		return false;
@@ -387,16 +345,27 @@ bool rows_add(struct rows_writer *w, const json_t *row)
 		w->cut = CUT_ROWS;
 		return false;
 	}
-	if (row_write(w, row)) {
+	w->row = w->out->n;
+	s.out = w->out;
+	s.n = 0;
+	if (row_write(w, row, n, &s)) {
 		w->rows++;
 		return true;
 	}
 	w->cut = CUT_BYTES;
 	w->cells_cut = cells_cut;
+	w->nulled = nulled;
 	if (!buf_failed(w->out)) {
-		w->out->n = mark;
+		w->out->n = w->row;
 		if (w->out->data)
-			w->out->data[mark] = '\0';
+			w->out->data[w->row] = '\0';
 	}
 	return false;
+}
+
+void rows_drained(struct rows_writer *w)
+{
+	w->start = w->out->n;
+	if (w->cut == CUT_BYTES && !buf_failed(w->out))
+		w->cut = CUT_NONE;
 }

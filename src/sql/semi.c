@@ -1,24 +1,18 @@
-/* Checks JSON text within a cell, and writes it again without its white space; one pass, nothing allocated. */
-#include <string.h>
-
+/* Checks JSON text within a cell, and writes it again without its white space; nothing allocated. */
 #include "semi.h"
-#include "text.h"
+
+#include <strings.h>
+
+#include "scan.h"
 
 #define SEMI_DEPTH_MAX 256
 
 struct semi {
 	const char *at, *end;
-	struct buf *out;
-	size_t n; /* bytes without white space */
+	struct semi_facts facts;
 	size_t depth;
 	bool in_object[SEMI_DEPTH_MAX];
 };
-
-static bool emit(struct semi *s, const char *text, size_t n)
-{
-	s->n += n;
-	return !s->out || buf_add(s->out, text, n);
-}
 
 static void skip_space(struct semi *s)
 {
@@ -42,25 +36,21 @@ static size_t escape_length(const char *p, const char *end)
 
 static bool semi_string(struct semi *s)
 {
-	const char *start = s->at, *p = s->at + 1;
-	uint32_t code;
-	size_t n;
+	const char *start = s->at, *p = scan_plain(s->at + 1, s->end);
 
-	while (p < s->end && *p != '"') {
-		if (*p == '\\')
-			n = escape_length(p, s->end);
-		else
-			n = (unsigned char)*p < 0x20   ? 0
-			    : (unsigned char)*p < 0x80 ? 1
-						       : sql_utf8_next(p, s->end, &code);
+	while (p < s->end && *p == '\\') {
+		size_t n = escape_length(p, s->end);
+
 		if (!n)
 			return false;
-		p += n;
+		p = scan_plain(p + n, s->end);
 	}
-	if (p == s->end)
+	if (p == s->end || *p != '"')
 		return false;
 	s->at = p + 1;
-	return emit(s, start, (size_t)(s->at - start));
+	s->facts.compact += (size_t)(s->at - start);
+	s->facts.has_signs = true;
+	return true;
 }
 
 static size_t digits(const char *p, const char *end)
@@ -99,21 +89,57 @@ size_t semi_number_length(const char *p, const char *end)
 	return (size_t)(p - start);
 }
 
-static bool semi_word(struct semi *s)
+/* One of the words at `p`; in either case. */
+static size_t word_length(const char *p, const char *end, const char *const words[], size_t n)
 {
-	static const char *const words[] = {"null", "true", "false"};
-	size_t n = semi_number_length(s->at, s->end);
-
-	for (size_t i = 0; !n && i < ARRAY_LEN(words); i++) {
+	for (size_t i = 0; i < n; i++) {
 		size_t length = strlen(words[i]);
 
-		if ((size_t)(s->end - s->at) >= length && memcmp(s->at, words[i], length) == 0)
-			n = length;
+		if ((size_t)(end - p) >= length && strncasecmp(p, words[i], length) == 0)
+			return length;
 	}
-	if (!n || !emit(s, s->at, n))
-		return false;
+	return 0;
+}
+
+size_t semi_no_number_length(const char *p, const char *end)
+{
+	static const char *const words[] = {"nan", "infinity", "inf"};
+	size_t sign = p < end && (*p == '-' || *p == '+');
+	size_t n = word_length(p + sign, end, words, ARRAY_LEN(words));
+
+	return n ? sign + n : 0;
+}
+
+static size_t undefined_length(const char *p, const char *end)
+{
+	static const char *const words[] = {"undefined"};
+
+	return word_length(p, end, words, 1);
+}
+
+static size_t json_word_length(const char *p, const char *end)
+{
+	static const struct slice words[] = {{"null", 4}, {"true", 4}, {"false", 5}};
+	size_t n = semi_number_length(p, end);
+
+	for (size_t i = 0; !n && i < ARRAY_LEN(words); i++)
+		if ((size_t)(end - p) >= words[i].n && memcmp(p, words[i].data, words[i].n) == 0)
+			n = words[i].n;
+	return n;
+}
+
+static bool semi_word(struct semi *s)
+{
+	size_t n = json_word_length(s->at, s->end);
+
+	if (!n) {
+		n = undefined_length(s->at, s->end);
+		n = n ? n : semi_no_number_length(s->at, s->end);
+		s->facts.has_words = true;
+	}
 	s->at += n;
-	return true;
+	s->facts.compact += n;
+	return n > 0;
 }
 
 static bool semi_sign(struct semi *s, char sign)
@@ -122,7 +148,9 @@ static bool semi_sign(struct semi *s, char sign)
 	if (s->at == s->end || *s->at != sign)
 		return false;
 	s->at++;
-	return emit(s, &sign, 1);
+	s->facts.compact++;
+	s->facts.has_signs = s->facts.has_signs || sign == ',';
+	return true;
 }
 
 /* "name": in front of a value. */
@@ -166,8 +194,7 @@ static bool semi_after(struct semi *s, bool *more)
 	return true;
 }
 
-/* Checks the text, and writes it without white space where there is a buffer. Not recursive: the text is a stranger's.
- */
+/* Not recursive: the text is a stranger's. */
 static bool semi_run(struct semi *s)
 {
 	bool more = true;
@@ -193,27 +220,88 @@ static bool semi_run(struct semi *s)
 	return s->at == s->end;
 }
 
-bool semi_is_json(const char *text, size_t n, size_t *compact)
+bool semi_read(const char *text, size_t n, struct semi_facts *facts)
 {
 	struct semi s;
 
 	s.at = text;
 	s.end = text + n;
-	s.out = NULL;
-	s.n = s.depth = 0;
+	s.facts = (struct semi_facts){0, false, false};
+	s.depth = 0;
 	if (!semi_run(&s))
 		return false;
-	*compact = s.n;
+	*facts = s.facts;
 	return true;
 }
 
-bool semi_json_write(struct buf *out, const char *text, size_t n)
+static bool is_space(char c)
 {
-	struct semi s;
+	return c == ' ' || c == '\n' || c == '\t' || c == '\r';
+}
 
-	s.at = text;
-	s.end = text + n;
-	s.out = out;
-	s.n = s.depth = 0;
-	return semi_run(&s);
+/* The end of the string, or of what is neither string nor white space, that begins at `p`. */
+static const char *run_end(const char *p, const char *end)
+{
+	if (*p != '"') {
+		while (p < end && *p != '"' && !is_space(*p))
+			p++;
+		return p;
+	}
+	for (p = scan_plain(p + 1, end); *p != '"'; p = scan_plain(p, end))
+		p += 2;
+	return p + 1;
+}
+
+/* Signs, numbers and words; words that JSON has not become null. */
+static void json_run(struct sink *s, const char *p, const char *end)
+{
+	while (p < end) {
+		const char *start = p;
+		size_t n;
+
+		while (p < end && !strchr("[]{},:", *p))
+			p++;
+		n = (size_t)(p - start);
+		if (n && (undefined_length(start, p) == n || semi_no_number_length(start, p) == n))
+			sink_add(s, "null", 4);
+		else
+			sink_add(s, start, n);
+		if (p < end)
+			sink_byte(s, *p++);
+	}
+}
+
+void semi_json(struct sink *s, const char *text, size_t n, const struct semi_facts *facts)
+{
+	for (const char *p = text, *end = text + n; p < end;) {
+		const char *start = p;
+
+		if (is_space(*p)) {
+			p++;
+			continue;
+		}
+		p = run_end(p, end);
+		if (facts->has_words && *start != '"')
+			json_run(s, start, p);
+		else
+			sink_add(s, start, (size_t)(p - start));
+	}
+}
+
+void semi_csv(struct sink *s, const char *text, size_t n, const struct semi_facts *facts)
+{
+	if (facts->has_signs)
+		sink_byte(s, '"');
+	for (const char *p = text, *end = text + n; p < end;) {
+		const char *start = p;
+
+		if (is_space(*p)) {
+			p++;
+			continue;
+		}
+		p = run_end(p, end);
+		sink_csv_inner(s, start, (size_t)(p - start));
+	}
+	if (facts->has_signs)
+		sink_byte(s, '"');
 }

@@ -114,56 +114,30 @@ static size_t projection(const struct statement *s, size_t columns[ARRAY_LEN(wan
 	return n;
 }
 
-static json_t *row_project(const json_t *row, const size_t *columns, size_t n)
+static bool row_visible(const struct call *c, const struct statement *s, size_t row)
 {
-	json_t *out = json_array();
-
-	for (size_t i = 0; i < n; i++)
-		json_array_append(out, json_array_get(row, columns[i]));
-	return out;
-}
-
-static bool row_visible(const struct call *c, const json_t *row, size_t database)
-{
-	const char *name = database == SIZE_MAX ? NULL : json_string_value(json_array_get(row, database));
+	size_t database = database_column(s, json_text_of(c->arguments, "kind"));
+	const char *name = database == SIZE_MAX ? NULL : statement_cell(s, row, database);
 
 	return !name || policy_allows_database(c->request->policy, name);
 }
 
-/* Replaces the statement's rows by the columns and rows that are shown. */
-static void result_project(struct call *c, struct statement *s)
+/* Replaces the statement's rows by the columns and rows that are shown; false where memory does not do. */
+static bool result_project(struct call *c, struct statement *s)
 {
 	size_t columns[ARRAY_LEN(wanted)], n = projection(s, columns);
-	size_t database = database_column(s, json_text_of(c->arguments, "kind"));
-	struct column *shown = arena_alloc(c->arena, (n + 1) * sizeof *shown);
-	json_t *rows = json_array();
 
-	if (!arena_attach(c->arena, rows, json_release) || !shown || n == 0)
-		return;
-	for (size_t p = 0; p < s->pages_n; p++)
-		for (size_t i = 0; i < json_array_size(s->pages[p].rows); i++) {
-			const json_t *row = json_array_get(s->pages[p].rows, i);
-
-			if (row_visible(c, row, database))
-				json_array_append_new(rows, row_project(row, columns, n));
-		}
-	for (size_t i = 0; i < n; i++)
-		shown[i] = s->columns[columns[i]];
-	s->columns = shown;
-	s->columns_n = n;
-	s->total_rows = json_array_size(rows);
-	if (s->pages_n > 0)
-		s->pages[0] = (struct page){0, rows};
-	s->pages_n = s->pages_n > 0;
+	return n == 0 || statement_project(c, s, columns, n, row_visible);
 }
 
 void answer_list_objects(struct call *c)
 {
 	struct statement *s = &c->plan[0];
 
-	if (s->state == STATEMENT_SUCCEEDED)
-		result_project(c, s);
-	answer_rows(c);
+	if (s->state == STATEMENT_SUCCEEDED && !result_project(c, s))
+		tool_error(c, ERR_NOMEM, NULL, NULL, "there are too many; narrow the list with `in` or `like`");
+	else
+		answer_rows(c);
 }
 
 /* ---- describe_object ---- */

@@ -1,7 +1,6 @@
-/* completion/complete: names of databases, schemas, objects, warehouses and roles, from a cache that SHOW fills. */
-#include "tools_internal.h"
-
-#include "names.h"
+/* completion/complete: names of databases, schemas, objects, warehouses and roles, from the index, which it fills where
+ * it has to. */
+#include "index_fill.h"
 
 #include "snowgate/log.h"
 
@@ -10,34 +9,16 @@
 
 #define VALUES_MAX 100 /* in one answer (mcp-protocol.md 6) */
 
-/* Owner: NET; opened before the first call, closed after the last. */
-static struct names *cache;
-
-void complete_open(void)
-{
-	cache = names_new(NAMES_LISTS, NAMES_BYTES);
-}
-
-void complete_close(void)
-{
-	names_free(TAKE(cache));
-}
-
-void complete_forget(void)
-{
-	complete_close();
-	complete_open();
-}
-
 /* ---- what is asked ---- */
 
 /* Arguments whose values are known here, and what lists them. */
 static const struct completed {
-	const char *argument, *show;
+	const char *argument;
+	enum index_set set;
 	size_t depth; /* parts of the scope: the database, and the schema */
 } completed[] = {
-    {"database", "DATABASES", 0},   {"schema", "SCHEMAS", 1}, {"object", "OBJECTS", 2},
-    {"warehouse", "WAREHOUSES", 0}, {"role", NULL, 0}, /* the policy knows them all */
+    {"database", SET_DATABASES, 0},   {"schema", SET_SCHEMAS, 1}, {"object", SET_OBJECTS, 2},
+    {"warehouse", SET_WAREHOUSES, 0}, {"role", SETS_N, 0}, /* the policy knows them all */
 };
 
 struct completion {
@@ -46,7 +27,7 @@ struct completion {
 	const char *value;            /* what was typed */
 	struct sql_name scope;
 	struct context context;
-	struct slice key;   /* in the cache */
+	struct fill *fill;  /* NULL: nothing is to be read */
 	struct texts fixed; /* what the policy says already */
 	bool is_fixed;
 };
@@ -164,42 +145,15 @@ static void fixed_find(const struct call *c, struct completion *w)
 		w->is_fixed = false;
 }
 
-/* For whom and of what a list is; not a text, for a principal's code holds NULs. A call from before a reload may put
- * its list after it: the account tells them apart. */
-static bool key_make(struct call *c, struct completion *w)
-{
-	const struct connection *connection = c->request->policy->connection;
-	struct buf b = buf_with_ceiling(8192);
-	char *key;
-
-	part_add(&b, w->what->show);
-	part_add(&b, connection->name);
-	part_add(&b, connection->account);
-	part_add(&b, connection->host);
-	part_add(&b, w->context.role);
-	part_add(&b, w->scope.part[0]);
-	part_add(&b, w->scope.part[1]);
-	principal_encode(&b, &c->request->principal);
-	key = buf_failed(&b) ? NULL : arena_alloc(c->arena, b.n);
-	if (key)
-		w->key = (struct slice){memcpy(key, b.data, b.n), b.n};
-	buf_free(&b);
-	return key;
-}
-
-/* A statement of its own only where the list is not there yet. */
+/* A statement of its own only where the names are not there yet. */
 static bool plan_show(struct call *c, struct completion *w)
 {
-	struct buf sql = buf_with_ceiling(4096);
+	struct index *x = catalogue_of(c, &w->context, true);
 
-	if (names_find(cache, w->key, clock_now()))
-		return true;
-	buf_addf(&sql, "SHOW %s", w->what->show);
-	if (w->scope.n) {
-		buf_addf(&sql, " IN %s ", w->scope.n == 2 ? "SCHEMA" : "DATABASE");
-		sql_quote_name(&sql, &w->scope);
-	}
-	return plan_metadata(c, arena_text(c->arena, &sql), &w->context, SHOW_MAX);
+	if (!x)
+		return false;
+	w->fill = fill_plan_set(c, x, &w->context, w->what->set, w->scope.part[0], w->scope.part[1]);
+	return true;
 }
 
 /* Completion must not disturb typing: what cannot be looked up has no values. */
@@ -223,7 +177,7 @@ int plan_complete(struct call *c)
 	if (w->is_fixed)
 		return ERR_OK;
 	if (!(c->request->policy->statements & CLASS_METADATA) || arguments_context(c, &w->context) != ERR_OK ||
-	    !scope_find(c, w) || !key_make(c, w) || !plan_show(c, w))
+	    !scope_find(c, w) || !plan_show(c, w))
 		nothing_known(c, w);
 	return ERR_OK;
 }
@@ -231,6 +185,8 @@ int plan_complete(struct call *c)
 /* ---- the answer ---- */
 
 struct values {
+	const struct call *c;
+	const struct completion *w;
 	json_t *list;
 	size_t found;
 };
@@ -248,13 +204,14 @@ static void value_add(const struct completion *w, struct values *v, const char *
 	buf_free(&b);
 }
 
-static void value_offer(const struct call *c, const struct completion *w, struct values *v, const char *name)
+static void value_offer(struct values *v, const char *name)
 {
+	const struct completion *w = v->w;
 	const char *typed = *w->value == '"' ? w->value + 1 : w->value;
 
 	if (strncasecmp(name, typed, strlen(typed)) != 0)
 		return;
-	if (strcmp(w->what->argument, "database") == 0 && !policy_allows_database(c->request->policy, name))
+	if (strcmp(w->what->argument, "database") == 0 && !policy_allows_database(v->c->request->policy, name))
 		return;
 	if (v->found++ < VALUES_MAX)
 		value_add(w, v, name);
@@ -269,63 +226,53 @@ static void show_failed(const struct call *c, const struct statement *s)
 		  log_text("error", err_info(err)->name), log_text("code", f->code), log_text("message", f->message));
 }
 
-/* Keeps what SHOW has listed. */
-static const struct names_list *show_keep(const struct completion *w, const struct statement *s)
+static bool place_offer(const struct place *p, void *ctx)
 {
-	size_t rows = statement_rows(s), column = statement_column(s, "name"), n = 0;
-	const char **v = xalloc((rows + 1) * sizeof *v);
-	const struct names_list *list;
+	struct values *v = ctx;
 
-	for (size_t p = 0; p < s->pages_n && column != SIZE_MAX; p++)
-		for (size_t i = 0; i < json_array_size(s->pages[p].rows); i++) {
-			const json_t *row = json_array_get(s->pages[p].rows, i);
-			const char *name = json_string_value(json_array_get(row, column));
-
-			if (name && *name)
-				v[n++] = name;
-		}
-	list = names_put(cache, w->key, v, n, rows < SHOW_MAX && rows == s->total_rows, clock_now());
-	free(v);
-	return list;
-}
-
-static const struct names_list *names_of(const struct call *c, const struct completion *w)
-{
-	const struct statement *s = c->plan_n ? &c->plan[0] : NULL;
-
-	if (!s)
-		return names_find(cache, w->key, clock_now());
-	if (s->state == STATEMENT_SUCCEEDED)
-		return show_keep(w, s);
-	show_failed(c, s);
-	return NULL;
+	if (v->w->scope.n < 2 || strcmp(v->w->scope.part[1], p->item.schema) == 0)
+		value_offer(v, p->item.name);
+	return true;
 }
 
 /* All values that fit; false where there may be more than are known. */
-static bool values_collect(const struct call *c, const struct completion *w, struct values *v)
+static bool values_collect(struct call *c, const struct completion *w, struct values *v)
 {
-	const struct names_list *list;
-	const char *name;
+	const struct index *x;
 
-	if (!w->what)
-		return true;
 	for (size_t i = 0; w->is_fixed && i < w->fixed.n; i++)
-		value_offer(c, w, v, w->fixed.v[i]);
-	list = w->is_fixed ? NULL : names_of(c, w);
-	if (!list)
-		return true;
-	name = list->text;
-	for (size_t i = 0; i < list->n; i++, name += strlen(name) + 1)
-		value_offer(c, w, v, name);
-	return list->whole;
+		value_offer(v, w->fixed.v[i]);
+	x = w->what && !w->is_fixed ? catalogue_of(c, &w->context, false) : NULL;
+	if (!x)
+		return !w->what || w->is_fixed;
+	index_each(x, w->what->set, w->scope.part[0], place_offer, v);
+	return index_has(x, w->what->set, w->scope.part[0], w->scope.part[1]);
 }
 
 void answer_complete(struct call *c)
 {
-	const struct completion *w = c->tool_state;
-	struct values v = {.list = json_array()};
-	bool whole = values_collect(c, w, &v);
+	struct completion *w = c->tool_state;
 
+	if (w)
+		fill_digest(c, w->fill);
+}
+
+void settle_complete(struct call *c)
+{
+	const struct completion *w = c->tool_state;
+	struct values v = {.c = c, .w = w};
+	const struct statement *failed;
+	bool whole;
+
+	if (!w)
+		return;
+	failed = fill_settle(c, w->fill);
+	if (c->fault.err != ERR_OK)
+		return;
+	if (failed)
+		show_failed(c, failed);
+	v.list = json_array();
+	whole = values_collect(c, w, &v) || failed;
 	if (!completion_write(&c->result, c->revision, v.list, whole ? (int64_t)v.found : -1,
 			      v.found > VALUES_MAX || !whole))
 		method_fault(c, ERR_INTERNAL, "the values do not fit into an answer");

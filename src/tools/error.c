@@ -12,6 +12,9 @@ static void meta_set(struct call *c, enum err err, const char *code, const char 
 	    json_pack("{s:{s:s, s:s?, s:s?, s:b}}", "snowgate/error", "code", code ? code : info->name, "sqlState",
 		      sqlstate, "statementHandle", handle && *handle ? handle : NULL, "retryable", info->retryable);
 
+	if (c->retry_after)
+		json_object_set_new(json_object_get(meta, "snowgate/error"), "retryAfterMs",
+				    json_integer((c->retry_after + USEC_PER_MS - 1) / USEC_PER_MS));
 	c->answer.meta = arena_attach(c->arena, meta, json_release) ? meta : NULL;
 }
 

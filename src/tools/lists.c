@@ -16,7 +16,7 @@ const struct handler *method_handler(enum method_id method)
 	    {MCP_PROMPTS_LIST, {.plan = plan_prompts_list, .answer = answer_prompts_list}},
 	    {MCP_PROMPTS_GET, {.plan = plan_prompts_get, .answer = answer_prompts_get}},
 	    {MCP_COMPLETE,
-	     {.plan = plan_complete, .answer = answer_complete, .plan_on_net = true, .answer_on_net = true}},
+	     {.plan = plan_complete, .answer = answer_complete, .settle = settle_complete, .plan_on_net = true}},
 	};
 
 	for (size_t i = 0; i < ARRAY_LEN(handlers); i++)

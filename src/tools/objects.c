@@ -170,46 +170,46 @@ static struct shown_columns columns_of(const struct statement *s)
 	};
 }
 
-static const char *cell_of(const json_t *row, size_t column)
+static const char *cell_of(const struct statement *s, size_t row, size_t column)
 {
-	const char *text = column == SIZE_MAX ? NULL : json_string_value(json_array_get(row, column));
+	const char *text = column == SIZE_MAX ? NULL : statement_cell(s, row, column);
 
 	return text ? text : "";
 }
 
-static json_t *resource_json(const json_t *row, const struct shown_columns *at, const char *uri)
+static json_t *resource_json(const struct statement *s, size_t row, const struct shown_columns *at, const char *uri)
 {
 	json_t *out = json_object();
 
 	json_object_set_new(out, "uri", json_string(uri));
 	json_object_set_new(
 	    out, "name",
-	    json_sprintf("%s.%s.%s", cell_of(row, at->database), cell_of(row, at->schema), cell_of(row, at->name)));
-	json_object_set_new(out, "title", json_sprintf("%s (%s)", cell_of(row, at->name), cell_of(row, at->kind)));
-	if (*cell_of(row, at->comment))
-		json_object_set_new(out, "description", json_string(cell_of(row, at->comment)));
+	    json_sprintf("%s.%s.%s", cell_of(s, row, at->database), cell_of(s, row, at->schema), cell_of(s, row, at->name)));
+	json_object_set_new(out, "title", json_sprintf("%s (%s)", cell_of(s, row, at->name), cell_of(s, row, at->kind)));
+	if (*cell_of(s, row, at->comment))
+		json_object_set_new(out, "description", json_string(cell_of(s, row, at->comment)));
 	json_object_set_new(out, "mimeType", json_string("text/plain"));
 	return out;
 }
 
 /* NULL for what is no resource: the catalogue's own views, and names too long for a URI that resources/read takes. */
-static json_t *resource_of(const json_t *row, const struct shown_columns *at)
+static json_t *resource_of(const struct statement *s, size_t row, const struct shown_columns *at)
 {
-	struct sql_name name = {3, {cell_of(row, at->database), cell_of(row, at->schema), cell_of(row, at->name)}};
+	struct sql_name name = {3, {cell_of(s, row, at->database), cell_of(s, row, at->schema), cell_of(s, row, at->name)}};
 	struct buf uri = buf_with_ceiling(RESOURCE_URI_MAX);
 	json_t *out = NULL;
 
 	if (!is_catalogue(name.part[1]) && resource_uri_of(&uri, &name))
-		out = resource_json(row, at, buf_text(&uri));
+		out = resource_json(s, row, at, buf_text(&uri));
 	buf_free(&uri);
 	return out;
 }
 
 /* One row more; false where it is the first of the next page. */
-static bool row_take(const struct call *c, struct listing *l, const json_t *row, const struct shown_columns *at,
-		     size_t *seen)
+static bool row_take(const struct call *c, struct listing *l, size_t row, const struct shown_columns *at, size_t *seen)
 {
-	json_t *item = resource_of(row, at);
+	const struct statement *s = &c->plan[0];
+	json_t *item = resource_of(s, row, at);
 	bool taken = !item || *seen < l->from.offset + page_most(c);
 
 	if (item && taken && *seen >= l->from.offset)
@@ -217,8 +217,8 @@ static bool row_take(const struct call *c, struct listing *l, const json_t *row,
 	*seen += item != NULL;
 	json_decref(item);
 	if (taken) {
-		l->last = cell_of(row, at->name);
-		l->where = cell_of(row, at->schema);
+		l->last = cell_of(s, row, at->name);
+		l->where = cell_of(s, row, at->schema);
 	}
 	return taken;
 }
@@ -230,9 +230,8 @@ static void rows_take(const struct call *c, struct listing *l)
 	struct shown_columns at = columns_of(s);
 	size_t seen = 0;
 
-	for (size_t p = 0; p < s->pages_n; p++)
-		for (size_t i = 0; i < json_array_size(s->pages[p].rows) && !l->more; i++)
-			l->more = !row_take(c, l, json_array_get(s->pages[p].rows, i), &at, &seen);
+	for (size_t i = 0; i < statement_rows(s) && !l->more; i++)
+		l->more = !row_take(c, l, i, &at, &seen);
 }
 
 /* The schema behind the one whose objects have all been listed; NULL where it was the last. */

@@ -350,7 +350,7 @@ static void objects_add(const struct call *c, struct buf *b)
 static void steps_add(const struct call *c, struct buf *b, const struct wish *w)
 {
 	const struct policy *p = c->request->policy;
-	bool core = tool_find(p, "list_objects") != NULL;
+	bool core = (p->toolsets & TOOLSET_CORE) && tool_find(p, "list_objects");
 
 	buf_adds(b, "Work in this order:\n");
 	if (core) {
@@ -463,7 +463,8 @@ static void columns_add(const struct call *c, struct buf *b, const struct wish *
 /* With the tools that this caller has for it. */
 static void query_steps_add(const struct call *c, struct buf *b)
 {
-	bool core = tool_find(c->request->policy, "describe_object") != NULL;
+	const struct policy *p = c->request->policy;
+	bool core = (p->toolsets & TOOLSET_CORE) && tool_find(p, "describe_object");
 
 	buf_addf(b,
 		 "Use %s for what the listing does not tell, and guess no names. Write one statement, with names of "

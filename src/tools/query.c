@@ -7,9 +7,9 @@
 
 /* ---- the guard's word ---- */
 
-static int refused(struct call *c, const struct guard_verdict *v)
+int guard_refused(struct call *c, const struct guard_verdict *v)
 {
-	struct buf text = buf_with_ceiling(2048);
+	struct buf text = buf_with_ceiling(4096);
 
 	buf_adds(&text, v->reason);
 	if (v->line)
@@ -22,7 +22,7 @@ static int refused(struct call *c, const struct guard_verdict *v)
 
 /* ---- USE and ALTER SESSION: they change our session, confirmed by Snowflake ---- */
 
-static void effect_use(struct context *x, const struct guard_verdict *v)
+void effect_use(struct context *x, const struct guard_verdict *v)
 {
 	switch (v->use) {
 	case USE_DATABASE:
@@ -119,7 +119,7 @@ static bool bind_value(struct call *c, struct statement *s, const json_t *value)
 	return statement_bind(c, s, "TEXT", json_string_value(value));
 }
 
-static bool bind_all(struct call *c, struct statement *s)
+bool bind_all(struct call *c, struct statement *s)
 {
 	const json_t *values = json_object_get(c->arguments, "bindings");
 	const json_t *value;
@@ -133,9 +133,8 @@ static bool bind_all(struct call *c, struct statement *s)
 	return true;
 }
 
-/* Where a policy names databases, a statement's names must lie in them; without a current one SHOW would look
- * everywhere. */
-static int within_databases(struct call *c, const char *sql, const struct context *x)
+/* Without a current database SHOW would look everywhere. */
+int within_databases(struct call *c, const char *sql, const struct context *x)
 {
 	const struct texts databases = c->request->policy->databases;
 	struct bounds_verdict v = {.reason = "a current database is needed", .advice = "Name one in `database`."};
@@ -152,26 +151,28 @@ static int within_databases(struct call *c, const char *sql, const struct contex
 
 static int plan_statement(struct call *c, const char *sql, const struct guard_verdict *v)
 {
-	bool dry_run = json_bool_of(c->arguments, "dry_run", false), asked = false;
 	struct context x;
 	struct statement *s;
+	bool asked = false;
 	int rc = arguments_context(c, &x);
 
 	if (rc == ERR_OK)
 		rc = within_databases(c, sql, &x);
-	if (rc == ERR_OK && v->destructive && !dry_run)
+	if (rc != ERR_OK)
+		return rc;
+	c->class = v->class;
+	if (json_bool_of(c->arguments, "dry_run", false))
+		return plan_dry_run(c, sql, &x, v);
+	if (v->destructive)
 		rc = confirm_statement(c, sql, &x, &asked);
 	if (rc != ERR_OK || asked)
 		return rc;
-	if (dry_run)
-		sql = arena_printf(c->arena, "EXPLAIN USING TEXT %s", sql);
 	s = plan_add(c, STATEMENT_RUN, sql, &x);
 	if (!s || !bind_all(c, s))
 		return ERR_NOMEM;
-	c->class = v->class;
-	s->write = (v->class & (CLASS_DML | CLASS_DDL | CLASS_DCL)) && !dry_run;
+	s->write = v->class & (CLASS_DML | CLASS_DDL | CLASS_DCL);
 	s->timeout_s = argument_int(c->arguments, "timeout_seconds", s->timeout_s);
-	return ERR_OK;
+	return statement_settings(c, s);
 }
 
 int plan_execute_query(struct call *c)
@@ -180,12 +181,14 @@ int plan_execute_query(struct call *c)
 	struct guard_verdict v;
 
 	arguments_window(c, (size_t)c->request->conf->results_default_rows);
+	if (is_script(c, sql))
+		return plan_script(c, sql);
 	if (guard_check(c->arena, slice_of(sql), c->request->policy->statements, &v) != ERR_OK) {
 		tool_error(c, ERR_NOMEM, NULL, NULL, "query: too large");
 		return ERR_NOMEM;
 	}
 	if (!v.allowed)
-		return refused(c, &v);
+		return guard_refused(c, &v);
 	if (v.effect != EFFECT_NONE) {
 		int rc = require_connection(c);
 
@@ -196,10 +199,14 @@ int plan_execute_query(struct call *c)
 
 void answer_execute_query(struct call *c)
 {
-	if (c->change.wanted)
+	if (c->change.wanted) {
 		answer_effect(c);
-	else
+	} else if (json_bool_of(c->arguments, "dry_run", false)) {
+		answer_dry_run(c);
+	} else {
 		answer_rows(c);
+		script_told(c);
+	}
 }
 
 /* ---- get_result, cancel_query ---- */

@@ -1,4 +1,6 @@
 /* The table of tools: definitions built in as JSON, bound to their functions, cut to a policy when listed. */
+#include "index_fill.h"
+#include "sets.h"
 #include "tools_internal.h"
 
 #include <stdio.h>
@@ -10,13 +12,21 @@ static struct tool tools[] = {
     {.name = "execute_query",
      .toolsets = TOOLSET_CORE | TOOLSET_CLASSIC,
      .handler = {.plan = plan_execute_query, .confirm = confirm_execute_query, .answer = answer_execute_query}},
-    {.name = "get_result", .toolsets = TOOLSET_CORE, .handler = {.plan = plan_get_result, .answer = answer_rows}},
+    {.name = "get_result",
+     .toolsets = TOOLSET_CORE | TOOLSETS_OF_ROWS,
+     .handler = {.plan = plan_get_result, .answer = answer_rows}},
     {.name = "cancel_query",
-     .toolsets = TOOLSET_CORE,
+     .toolsets = TOOLSET_CORE | TOOLSETS_OF_ROWS,
      .handler = {.plan = plan_cancel_query, .answer = answer_cancel_query}},
     {.name = "list_objects",
      .toolsets = TOOLSET_CORE,
      .handler = {.plan = plan_list_objects, .answer = answer_list_objects}},
+    {.name = "search_catalog",
+     .toolsets = TOOLSET_CORE,
+     .handler = {.plan = plan_search_catalog,
+		 .answer = answer_search_catalog,
+		 .settle = settle_search_catalog,
+		 .plan_on_net = true}},
     {.name = "describe_object",
      .toolsets = TOOLSET_CORE,
      .handler = {.plan = plan_describe_object, .answer = answer_describe_object}},
@@ -36,12 +46,55 @@ static struct tool tools[] = {
      .toolsets = TOOLSET_CLASSIC,
      .handler = {.plan = plan_describe_view, .answer = answer_describe_view}},
     {.name = "query_view", .toolsets = TOOLSET_CLASSIC, .handler = {.plan = plan_query_view, .answer = answer_rows}},
+    {.name = "run_snowflake_query",
+     .toolsets = TOOLSET_LABS,
+     .handler = {.plan = plan_run_query, .confirm = confirm_execute_query, .answer = answer_execute_query}},
+    {.name = "list_objects",
+     .toolsets = TOOLSET_LABS,
+     .handler = {.plan = plan_labs_list, .answer = answer_list_objects}},
+    {.name = "describe_object",
+     .toolsets = TOOLSET_LABS,
+     .handler = {.plan = plan_labs_describe, .answer = answer_labs_describe}},
+    {.name = "list_semantic_views",
+     .toolsets = TOOLSET_SEMANTIC,
+     .handler = {.plan = plan_semantic_views, .answer = answer_list_objects}},
+    {.name = "describe_semantic_view",
+     .toolsets = TOOLSET_SEMANTIC,
+     .handler = {.plan = plan_semantic_describe, .answer = answer_rows}},
+    {.name = "show_semantic_dimensions",
+     .toolsets = TOOLSET_SEMANTIC,
+     .handler = {.plan = plan_semantic_dimensions, .answer = answer_rows}},
+    {.name = "show_semantic_metrics",
+     .toolsets = TOOLSET_SEMANTIC,
+     .handler = {.plan = plan_semantic_metrics, .answer = answer_rows}},
+    {.name = "get_semantic_view_ddl",
+     .toolsets = TOOLSET_SEMANTIC,
+     .handler = {.plan = plan_semantic_ddl, .answer = answer_semantic_ddl}},
+    {.name = "write_semantic_view_query",
+     .alias = "write_semantic_view_tool",
+     .toolsets = TOOLSET_SEMANTIC,
+     .handler = {.plan = plan_semantic_write, .answer = answer_semantic_write}},
+    {.name = "query_semantic_view",
+     .toolsets = TOOLSET_SEMANTIC,
+     .handler = {.plan = plan_semantic_query, .answer = answer_rows}},
+    {.name = "cortex_search",
+     .toolsets = TOOLSET_CORTEX,
+     .handler = {.plan = plan_cortex_search, .answer = answer_cortex_search}},
+    {.name = "cortex_analyst",
+     .toolsets = TOOLSET_CORTEX,
+     .handler = {.plan = plan_cortex_analyst, .more = more_cortex_analyst, .answer = answer_cortex_analyst}},
+    {.name = "cortex_agent",
+     .toolsets = TOOLSET_CORTEX,
+     .handler = {.plan = plan_cortex_agent, .answer = answer_cortex_agent}},
 };
 
-static struct tool *tool_named(const char *name)
+/* The tool that a definition is of: two toolsets may each have one of the same name. */
+static struct tool *tool_defined(const char *name, const char *toolset)
 {
+	unsigned of = toolset ? toolset_of(toolset) : TOOLSET_CORE | TOOLSET_CLASSIC;
+
 	for (size_t i = 0; name && i < ARRAY_LEN(tools); i++)
-		if (strcmp(tools[i].name, name) == 0)
+		if (strcmp(tools[i].name, name) == 0 && (tools[i].toolsets & of))
 			return &tools[i];
 	return NULL;
 }
@@ -57,29 +110,71 @@ static void definition_broken(const char *text, const char *why)
 static bool tool_allowed(const struct policy *policy, const struct tool *tool)
 {
 	static int (*const metadata[])(struct call *) = {plan_list_objects, plan_describe_object, plan_list_databases,
-							 plan_list_views, plan_describe_view};
+							 plan_list_views,   plan_describe_view,   plan_search_catalog};
 
 	if (tool->handler.plan == plan_query_view)
 		return policy->statements & CLASS_READ;
+	if (!(tool->toolsets & (TOOLSET_CORE | TOOLSET_CLASSIC)))
+		return set_tool_allowed(policy, tool);
 	for (size_t i = 0; i < ARRAY_LEN(metadata); i++)
 		if (tool->handler.plan == metadata[i])
 			return policy->statements & CLASS_METADATA;
 	return true;
 }
 
+static bool tool_is(const struct tool *tool, const char *name)
+{
+	return strcmp(tool->name, name) == 0 || (tool->alias && strcmp(tool->alias, name) == 0);
+}
+
+static bool required_are_there(const struct tool *tool, const json_t *arguments)
+{
+	const json_t *required = json_object_get(tool->schemas[0], "required");
+
+	for (size_t i = 0; i < json_array_size(required); i++)
+		if (!json_object_get(arguments, json_string_value(json_array_get(required, i))))
+			return false;
+	return true;
+}
+
+const struct tool *tool_called(const struct policy *policy, const char *name, const json_t *arguments)
+{
+	const struct tool *first = NULL;
+
+	for (size_t i = 0; name && i < ARRAY_LEN(tools); i++) {
+		const struct tool *tool = &tools[i];
+
+		if (!tool_is(tool, name) || !tool_allowed(policy, tool) ||
+		    !(tool->toolsets & (policy->toolsets | TOOLSET_CLASSIC)))
+			continue;
+		if (!first)
+			first = tool;
+		if (arguments && required_are_there(tool, arguments))
+			return tool;
+	}
+	return first;
+}
+
 const struct tool *tool_find(const struct policy *policy, const char *name)
 {
-	const struct tool *tool = tool_named(name);
+	return tool_called(policy, name, NULL);
+}
 
-	return tool && tool_allowed(policy, tool) && (tool->toolsets & (policy->toolsets | TOOLSET_CLASSIC)) ? tool
-													     : NULL;
+const char *tool_advice(const char *name)
+{
+	static const char *const changing[] = {"create_object", "create_or_alter_object", "drop_object"};
+
+	for (size_t i = 0; name && i < ARRAY_LEN(changing); i++)
+		if (strcmp(changing[i], name) == 0)
+			return "to create, alter or drop, send the statement with execute_query";
+	return "tools/list shows what there is";
 }
 
 /* ---- a definition cut to a policy ---- */
 
-static const char *const class_names[] = {"read", "metadata", "dml", "ddl", "dcl"};
+static const char *const class_names[] = {"read", "metadata", "dml", "ddl", "dcl", "script"};
 
-static void names_of_classes(struct buf *b, unsigned classes)
+void names_of_classes(struct buf *b, unsigned classes)
 {
 	for (size_t i = 0, n = 0; i < ARRAY_LEN(class_names); i++)
 		if (classes & 1u << i)
@@ -101,12 +196,19 @@ static void fill_in(struct buf *b, struct slice name, const struct conf *conf, c
 		buf_addf(b, "%lld", (long long)conf->results_max_rows);
 	else if (slice_is(name, "statements"))
 		names_of_classes(b, p->statements);
+	else if (slice_is(name, "how_many"))
+		buf_adds(b, p->statements & CLASS_SCRIPT
+				? "Several statements separated by semicolons run one after the other; transactions "
+				  "and USE count until the end of the text."
+				: "One statement per call.");
 	else if (slice_is(name, "roles"))
 		names_of_roles(b, p);
 	else if (slice_is(name, "session_note") && has_session)
 		buf_adds(b, "USE and ALTER SESSION SET change the session.");
 	else if (slice_is(name, "session_note"))
 		buf_adds(b, "USE and ALTER SESSION need a session: call set_context, then pass its `session`.");
+	else
+		services_told(b, name, conf, p);
 }
 
 static json_t *filled(const char *text, const struct conf *conf, const struct policy *p, bool has_session)
@@ -167,17 +269,36 @@ static void schema_cut(json_t *schema, unsigned cuts)
 			property_drop(schema, cuttable[i]);
 }
 
-/* Every call is checked against one of these: made once. */
+/* Which of cuttable[] this schema has at all. */
+static unsigned cuts_possible(const json_t *schema)
+{
+	const json_t *properties = json_object_get(schema, "properties");
+	unsigned cuts = 0;
+
+	for (size_t i = 0; i < ARRAY_LEN(cuttable); i++)
+		cuts |= json_object_get(properties, cuttable[i]) ? 1u << i : 0;
+	return cuts;
+}
+
+/* Every call is checked against one of these: made once, and shared where a cut takes nothing away. */
 static void schemas_make(struct tool *tool)
 {
-	for (unsigned cuts = 0; cuts < TOOL_CUTS; cuts++) {
-		json_t *schema = json_deep_copy(json_object_get(tool->definition, "inputSchema")), *property;
-		const char *name;
+	json_t *whole = json_deep_copy(json_object_get(tool->definition, "inputSchema")), *property;
+	unsigned possible = cuts_possible(whole);
+	const char *name;
 
-		schema_cut(schema, cuts);
-		json_object_foreach(json_object_get(schema, "properties"), name, property)
-		    json_object_del(property, "description");
-		tool->schemas[cuts] = schema;
+	json_object_foreach(json_object_get(whole, "properties"), name, property)
+	    json_object_del(property, "description");
+	tool->schemas[0] = whole;
+	for (unsigned cuts = 1; cuts < TOOL_CUTS; cuts++) {
+		unsigned taken = cuts & possible; /* not above cuts: made already where it is another */
+
+		if (taken == cuts) {
+			tool->schemas[cuts] = json_deep_copy(whole);
+			schema_cut(tool->schemas[cuts], cuts);
+		} else {
+			tool->schemas[cuts] = json_incref(tool->schemas[taken]);
+		}
 	}
 }
 
@@ -193,7 +314,8 @@ void tools_load(void)
 
 		if (json_parse(slice_of(*text), JSON_DEPTH_MAX, &definition, why, (size_t)(end - why)) != JSON_OK)
 			definition_broken(*text, why);
-		tool = tool_named(json_text_of(definition, "name"));
+		tool = tool_defined(json_text_of(definition, "name"), json_text_of(definition, "toolset"));
+		json_object_del(definition, "toolset");
 		if (!tool || tool->definition)
 			definition_broken(*text, "no such tool, or twice");
 		if (!schema_usable(json_object_get(definition, "inputSchema"), &keyword))
@@ -205,7 +327,7 @@ void tools_load(void)
 			definition_broken(tools[i].name, "missing");
 		else
 			schemas_make(&tools[i]);
-	complete_open();
+	catalogue_open();
 }
 
 void tools_free(void)
@@ -216,12 +338,31 @@ void tools_free(void)
 		for (size_t k = 0; k < TOOL_CUTS; k++)
 			json_decref(TAKE(tools[i].schemas[k]));
 	}
-	complete_close();
+	catalogue_close();
 }
 
 void tools_reloaded(void)
 {
-	complete_forget();
+	catalogue_forget();
+}
+
+/* Other names of arguments are taken, and not shown; nor that an argument may be of another type, which some clients
+ * cannot read. */
+static void schema_hide(json_t *schema)
+{
+	json_t *properties = json_object_get(schema, "properties"), *property;
+	const char *name;
+	void *next;
+
+	json_object_foreach_safe(properties, next, name, property)
+	{
+		json_t *types = json_object_get(property, "type");
+
+		if (json_bool_of(property, "deprecated", false))
+			json_object_del(properties, name);
+		else if (json_is_array(types))
+			json_object_set(property, "type", json_array_get(types, 0));
+	}
 }
 
 static json_t *definition_cut(const struct conf *conf, const struct policy *p, const struct tool *tool,
@@ -233,10 +374,13 @@ static json_t *definition_cut(const struct conf *conf, const struct policy *p, c
 	const char *name;
 
 	schema_cut(schema, cuts_of(p, has_session));
+	schema_hide(schema);
+	services_offer(schema, tool, conf, p);
 	fill_description(definition, conf, p, has_session);
 	json_object_foreach(json_object_get(schema, "properties"), name, property)
 	    fill_description(property, conf, p, has_session);
-	if (tool->handler.plan == plan_execute_query && (p->statements & ~harmless)) {
+	if ((tool->handler.plan == plan_execute_query || tool->handler.plan == plan_run_query) &&
+	    (p->statements & ~harmless)) {
 		json_t *annotations = json_object_get(definition, "annotations");
 
 		json_object_set_new(annotations, "readOnlyHint", json_false());
@@ -245,12 +389,23 @@ static json_t *definition_cut(const struct conf *conf, const struct policy *p, c
 	return definition;
 }
 
+/* Of two tools of one name the first is; a tool without anything it could work on is not. */
+static bool is_listed(const struct conf *conf, const struct policy *policy, const struct tool *tool)
+{
+	if (!(tool->toolsets & policy->toolsets) || !tool_allowed(policy, tool) || !has_services(tool, conf, policy))
+		return false;
+	for (const struct tool *t = tools; t < tool; t++)
+		if (strcmp(t->name, tool->name) == 0 && (t->toolsets & policy->toolsets))
+			return false;
+	return true;
+}
+
 json_t *tools_listed(const struct conf *conf, const struct policy *policy, bool has_session)
 {
 	json_t *list = json_array();
 
 	for (size_t i = 0; i < ARRAY_LEN(tools); i++)
-		if ((tools[i].toolsets & policy->toolsets) && tool_allowed(policy, &tools[i]))
+		if (is_listed(conf, policy, &tools[i]))
 			json_array_append_new(list, definition_cut(conf, policy, &tools[i], has_session));
 	return list;
 }
@@ -303,8 +458,9 @@ bool tools_instructions(struct buf *b, const struct conf *conf, const struct pol
 	names_of_classes(&text, p->statements);
 	buf_addf(
 	    &text,
-	    ". Work in this order: list_objects, describe_object, execute_query. Answers hold %lld rows unless "
-	    "limit says more; the first line of an answer tells what was cut and how to get the rest with get_result. "
+	    ". Work in this order: search_catalog, describe_object, execute_query; list_objects lists all there is. "
+	    "Answers hold %lld rows unless limit says more; the first line of an answer tells what was cut and how to "
+	    "get the rest with get_result. "
 	    "A statement that runs longer than you wait is answered `running` with a handle: get_result waits for it, "
 	    "cancel_query ends it. set_context sets database, schema, warehouse and role for later calls. ",
 	    (long long)conf->results_default_rows);

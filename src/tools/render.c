@@ -22,21 +22,26 @@ static void shown_context(struct buf *b, const struct context *x)
 		buf_addf(b, " %s%s%s", x->database, x->schema ? "." : "", x->schema ? x->schema : "");
 }
 
-static void rows_walk(struct call *c, struct shown *v, enum rows_format format, struct buf *out)
+static bool row_write(struct call *c, struct shown *v, struct cell *cells, size_t row)
+{
+	for (size_t i = 0; i < v->s->columns_n; i++)
+		cells[i] = cells_at(v->s->cells, row, i);
+	return rows_add(&v->w, cells, v->s->columns_n) && row + 1 < c->offset + c->budget.rows;
+}
+
+/* Rows of our own are written now; those of the client were when they were read. */
+static void rows_walk(struct call *c, struct shown *v, struct buf *out)
 {
 	const struct statement *s = v->s;
-	size_t end = c->offset + c->budget.rows;
+	struct cell *cells = s->metadata ? arena_alloc(c->arena, (s->columns_n + 1) * sizeof *cells) : NULL;
 
-	rows_begin(&v->w, format, s->columns, s->columns_n, c->budget, out);
-	for (size_t i = 0; i < s->pages_n && !v->w.cut; i++) {
-		const struct page *page = &s->pages[i];
-
-		for (size_t k = 0; k < json_array_size(page->rows) && !v->w.cut; k++) {
-			size_t row = page->first + k;
-
-			if (row >= c->offset && row < end)
-				rows_add(&v->w, json_array_get(page->rows, k));
-		}
+	if (cells) {
+		rows_begin(&v->w, c->format, s->columns, s->columns_n, c->budget, out);
+		for (size_t row = c->offset; row < cells_rows(s->cells) && row_write(c, v, cells, row); row++)
+			;
+	} else {
+		v->w = s->writer;
+		buf_add(out, buf_text(&s->text), s->text.n);
 	}
 	v->next = c->offset + v->w.rows;
 	if (v->next >= s->total_rows)
@@ -87,7 +92,7 @@ static bool answer_csv(struct call *c, const struct statement *s)
 	bool fits;
 
 	shown_init(c, &v, s);
-	rows_walk(c, &v, ROWS_CSV, &rows);
+	rows_walk(c, &v, &rows);
 	if (v.next) /* sealing costs a hash, and only then is it told */
 		v.handle = shown_handle(c, s);
 	head_line(c, &v);
@@ -112,6 +117,14 @@ static void text_member(struct buf *b, const char *name, const char *text)
 	json_write_string(b, text, strlen(text));
 }
 
+/* What JSON has no word for. */
+static void nulled_write(struct buf *b, size_t n)
+{
+	if (n)
+		buf_addf(b, ",\"note\":\"%zu value%s of NaN, infinity or undefined %s shown as null; csv shows %s\"", n,
+			 n == 1 ? "" : "s", n == 1 ? "is" : "are", n == 1 ? "it" : "them");
+}
+
 static bool answer_json(struct call *c, const struct statement *s)
 {
 	struct buf *b = &c->answer.structured;
@@ -122,11 +135,12 @@ static bool answer_json(struct call *c, const struct statement *s)
 	buf_adds(b, "{\"columns\":");
 	columns_write(b, s->columns, s->columns_n);
 	buf_adds(b, ",\"rows\":[");
-	rows_walk(c, &v, ROWS_JSON, b);
+	rows_walk(c, &v, b);
 	buf_addf(b, "],\"rowCount\":%zu,\"totalRows\":%zu,\"truncated\":%s", v.w.rows, s->total_rows,
 		 v.next ? "true" : "false");
 	if (v.next)
 		buf_addf(b, ",\"nextOffset\":%zu", v.next);
+	nulled_write(b, v.w.nulled);
 	text_member(b, "statementHandle", v.handle);
 	text_member(b, "queryId", s->handle);
 	buf_adds(b, ",\"status\":\"complete\",\"context\":");
@@ -184,7 +198,10 @@ void answer_rows(struct call *c)
 		tool_statement_error(c, s);
 		return;
 	}
-	fits = c->format == ROWS_JSON ? answer_json(c, s) : answer_csv(c, s);
+	if (file_wanted(c))
+		fits = answer_file(c, s);
+	else
+		fits = c->format == ROWS_JSON ? answer_json(c, s) : answer_csv(c, s);
 	meta_query_id(c, s);
 	if (!fits)
 		tool_error(c, ERR_NOMEM, NULL, NULL, "the rows do not fit into one answer; ask for fewer with `limit`");

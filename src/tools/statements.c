@@ -4,8 +4,8 @@
 #include <string.h>
 #include <strings.h>
 
-/* Raw rows are larger than what is shown of them: cells are cut, CSV is tighter than JSON. */
-#define RAW_FACTOR 4
+/* Of rows that are the gateway's own. */
+#define CELLS_MAX ((size_t)12 << 20)
 
 struct statement *plan_add(struct call *c, enum statement_kind kind, const char *sql, const struct context *context)
 {
@@ -17,11 +17,17 @@ struct statement *plan_add(struct call *c, enum statement_kind kind, const char 
 			   "the request needs more statements or memory than one call may have");
 		return NULL;
 	}
+	if (file_wanted(c) && !file_possible(c))
+		return NULL;
 	c->plan_n++;
-	*s = (struct statement){.kind = kind, .sql = sql, .offset = c->offset, .rows = c->budget.rows};
+	*s = (struct statement){.kind = kind,
+				.sql = sql,
+				.offset = c->offset,
+				.rows = file_wanted(c) ? 0 : c->budget.rows,
+				.format = c->format,
+				.budget = c->budget};
 	if (context)
 		s->context = *context;
-	s->bytes = c->budget.bytes * RAW_FACTOR;
 	s->timeout_s = conf->snowflake_statement_timeout / USEC_PER_S;
 	return s;
 }
@@ -35,7 +41,7 @@ struct statement *plan_metadata(struct call *c, const char *sql, const struct co
 	s->metadata = true;
 	s->offset = 0;
 	s->rows = rows;
-	s->bytes = (size_t)16 << 20;
+	s->bytes = CELLS_MAX;
 	return s;
 }
 
@@ -64,23 +70,42 @@ const char *arena_text(struct arena *a, struct buf *b)
 
 size_t statement_rows(const struct statement *s)
 {
-	size_t rows = 0;
-
-	for (size_t i = 0; i < s->pages_n; i++)
-		rows += json_array_size(s->pages[i].rows);
-	return rows;
+	return cells_rows(s->cells);
 }
 
 const char *statement_cell(const struct statement *s, size_t row, size_t column)
 {
-	for (size_t i = 0; i < s->pages_n; i++) {
-		size_t n = json_array_size(s->pages[i].rows);
+	return cells_at(s->cells, row, column).text;
+}
 
-		if (row < n)
-			return json_string_value(json_array_get(json_array_get(s->pages[i].rows, row), column));
-		row -= n;
-	}
-	return NULL;
+static bool row_project(struct call *c, const struct statement *s, size_t row, const size_t *columns, size_t n,
+			struct cells *to)
+{
+	struct cell *cells = arena_alloc(c->arena, (n + 1) * sizeof *cells);
+
+	for (size_t i = 0; cells && i < n; i++)
+		cells[i] = cells_at(s->cells, row, columns[i]);
+	return cells && cells_add(to, cells, n);
+}
+
+bool statement_project(struct call *c, struct statement *s, const size_t *columns, size_t n,
+		       bool (*visible)(const struct call *c, const struct statement *s, size_t row))
+{
+	struct column *shown = arena_alloc(c->arena, (n + 1) * sizeof *shown);
+	struct cells *cells = cells_new(c->arena, n, CELLS_MAX);
+	bool fits = shown && cells;
+
+	for (size_t i = 0; fits && i < statement_rows(s); i++)
+		fits = !visible(c, s, i) || row_project(c, s, i, columns, n, cells);
+	for (size_t i = 0; shown && i < n; i++)
+		shown[i] = s->columns[columns[i]];
+	if (!fits)
+		return false;
+	s->columns = shown;
+	s->columns_n = n;
+	s->cells = cells;
+	s->total_rows = s->rows_n = cells_rows(cells);
+	return true;
 }
 
 size_t statement_column(const struct statement *s, const char *name)
@@ -95,10 +120,10 @@ size_t statement_column(const struct statement *s, const char *name)
 
 int plan_probe(struct call *c, const struct context *context)
 {
-	return plan_metadata(c, "SELECT CURRENT_ROLE(), CURRENT_WAREHOUSE(), CURRENT_DATABASE(), CURRENT_SCHEMA()",
-			     context, 1)
-		   ? ERR_OK
-		   : ERR_NOMEM;
+	struct statement *s = plan_metadata(
+	    c, "SELECT CURRENT_ROLE(), CURRENT_WAREHOUSE(), CURRENT_DATABASE(), CURRENT_SCHEMA()", context, 1);
+
+	return s ? statement_settings(c, s) : ERR_NOMEM; /* Snowflake judges the values of parameters */
 }
 
 static bool probe_same(struct call *c, const char *what, const char *asked, const char *got)

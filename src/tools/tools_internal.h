@@ -23,6 +23,9 @@ int plan_cancel_query(struct call *c);
 void answer_cancel_query(struct call *c);
 int plan_list_objects(struct call *c);
 void answer_list_objects(struct call *c);
+int plan_search_catalog(struct call *c);
+void answer_search_catalog(struct call *c);
+void settle_search_catalog(struct call *c);
 int plan_describe_object(struct call *c);
 void answer_describe_object(struct call *c);
 int plan_set_context(struct call *c);
@@ -53,6 +56,7 @@ int plan_prompts_get(struct call *c);
 void answer_prompts_get(struct call *c);
 int plan_complete(struct call *c);
 void answer_complete(struct call *c);
+void settle_complete(struct call *c);
 /* Can this policy's principals get a prompt of this name? And does it take this argument? (prompts.c) */
 bool prompt_exists(const struct policy *policy, const char *prompt);
 bool prompt_takes(const char *prompt, const char *argument);
@@ -102,11 +106,6 @@ const struct statement *describe_one_failure(const struct call *c);
 /* Appends the description; false (nothing appended) where there is no such object. */
 bool describe_one_told(const struct call *c, struct buf *b);
 
-/* ---- complete.c ---- */
-void complete_open(void); /* the cache of names; NET owns it */
-void complete_close(void);
-void complete_forget(void); /* all names */
-
 /* ---- arguments.c ---- */
 /* The call's context with the arguments database, schema, warehouse and role over it, within the policy. Another
  * database without a schema has none. ERR_OK, or an error with the answer filled. */
@@ -122,6 +121,31 @@ int refuse_memory(struct call *c) MUST_USE;
 /* The connection is there; else an error that says how to make one. */
 int require_connection(struct call *c) MUST_USE;
 
+/* ---- registry.c ---- */
+void names_of_classes(struct buf *b, unsigned classes); /* "read, dml" */
+
+/* ---- query.c: what execute_query shares ---- */
+/* The guard's refusal as the answer; ERR_GUARD. */
+int guard_refused(struct call *c, const struct guard_verdict *v) MUST_USE;
+/* Where the policy names databases, the statement's names must lie in them; else ERR_POLICY with the answer filled. */
+int within_databases(struct call *c, const char *sql, const struct context *x) MUST_USE;
+void effect_use(struct context *x, const struct guard_verdict *v); /* what USE makes of a context */
+bool bind_all(struct call *c, struct statement *s) MUST_USE; /* argument bindings; false: the answer is filled */
+/* The session's parameters that need an ALTER SESSION before the statement; refused where it has bindings, which
+ * Snowflake does not take in such a request (snowflake-rest.md A.7). */
+int statement_settings(struct call *c, struct statement *s) MUST_USE;
+
+/* ---- script.c ---- */
+/* Is it one that holds several statements, under a policy that allows scripts? */
+bool is_script(struct call *c, const char *sql);
+int plan_script(struct call *c, const char *sql) MUST_USE;
+void script_told(struct call *c); /* adds the handles of its statements to the answer */
+
+/* ---- dry_run.c ---- */
+/* What would happen: the guard's verdict, and Snowflake's plan where there is one for this kind of statement. */
+int plan_dry_run(struct call *c, const char *sql, const struct context *x, const struct guard_verdict *v) MUST_USE;
+void answer_dry_run(struct call *c);
+
 /* ---- confirm.c ---- */
 /* Before a destructive statement: ERR_OK, and where *asked is true the client is asked and nothing may be planned; or
  * ERR_UNCONFIRMED with the answer filled. */
@@ -133,6 +157,14 @@ int confirm_statement(struct call *c, const char *sql, const struct context *x, 
 bool plain_add(struct buf *b, struct slice text, size_t *left);
 /* Appends a stored name as SQL reads it: in quotes where it needs them. */
 void plain_ident(struct buf *b, const char *name);
+
+/* ---- file.c ---- */
+/* Is the result to be downloaded, and not shown? */
+bool file_wanted(const struct call *c);
+/* Can it be? False: the answer is filled. */
+bool file_possible(struct call *c) MUST_USE;
+/* Writes where the rows of the statement are; false where that does not fit. */
+bool answer_file(struct call *c, const struct statement *s) MUST_USE;
 
 /* ---- statements.c ---- */
 /* Appends a statement to the plan. `sql` lives in the arena. NULL (answer filled) when the arena or the plan is full.
@@ -149,6 +181,9 @@ bool probe_read(struct call *c, const struct statement *s, struct context *conte
 /* Cell (row, column) of a small result; NULL for SQL NULL or out of range. */
 const char *statement_cell(const struct statement *s, size_t row, size_t column);
 size_t statement_rows(const struct statement *s);
+/* The rows of a small result become those `visible` says, with these of its columns. */
+bool statement_project(struct call *c, struct statement *s, const size_t *columns, size_t n,
+		       bool (*visible)(const struct call *c, const struct statement *s, size_t row)) MUST_USE;
 /* The column of this name, case ignored; SIZE_MAX where there is none. */
 size_t statement_column(const struct statement *s, const char *name);
 /* Text built in a buffer, moved to the arena and the buffer ended; NULL when either is full. */

@@ -18,6 +18,8 @@ import statistics
 import subprocess
 import time
 
+import harness
+
 TICKS = os.sysconf("SC_CLK_TCK")
 KEEPALIVE = 15  # seconds: mcp.sse_keepalive as it comes
 CONNECTIONS = 16
@@ -101,7 +103,7 @@ def idle(gateway, seconds):
 
 
 def row(name, text, *values):
-    print("%-58s %s" % (name, text % values), flush=True)
+    harness.row(name, text % values)
 
 
 def show_memory(gateway, n, before):
@@ -172,7 +174,8 @@ def show_told(bench, streams, gateway, n):
         ", the longest %.0f ms" % (max(turns) / 1000) if turns else "")
 
 
-def measure(bench, wanted, quick):
+def measure(bench, quick):
+    wanted = bench.options.streams
     n = streams_allowed(wanted)
     settings = {"connections": n * 4 // 3 + 64, "keepalive": KEEPALIVE, "toolsets": "core"}
     full, empty = (bench.start_gateway(name, CONFIGURATION, **settings) for name in ("full", "empty"))
@@ -182,7 +185,7 @@ def measure(bench, wanted, quick):
         bench.load_query(gateway, CONNECTIONS)
     before = memory_kib(full.pid)
     streams = Streams(bench, full, n)
-    print("\n%d sessions with an idle stream each, opened in %s s\n" % (n, streams.seconds))
+    harness.head("%d sessions with an idle stream each, opened in %s s" % (n, streams.seconds), "")
     time.sleep(KEEPALIVE + 2)  # past the first comments
     show_memory(full, n, before)
     show_idle(full, streams, quick)

@@ -127,9 +127,10 @@ void tools_load(void)
 		json_t *definition = json_object_get(json, "definition");
 
 		tools[i].json = json;
-		tools[i].tool = (struct tool){.name = json_text_of(definition, "name"),
-					      .definition = definition,
-					      .handler = {tool_plan, tool_confirm, tool_answer, false, false}};
+		tools[i].tool =
+		    (struct tool){.name = json_text_of(definition, "name"),
+				  .definition = definition,
+				  .handler = {.plan = tool_plan, .confirm = tool_confirm, .answer = tool_answer}};
 	}
 	tools_n = json_array_size(all);
 }
@@ -147,6 +148,16 @@ const struct tool *tool_find(const struct policy *policy UNUSED, const char *nam
 		if (strcmp(tools[i].tool.name, name) == 0)
 			return &tools[i].tool;
 	return NULL;
+}
+
+const struct tool *tool_called(const struct policy *policy, const char *name, const json_t *arguments UNUSED)
+{
+	return tool_find(policy, name);
+}
+
+const char *tool_advice(const char *name UNUSED)
+{
+	return "tools/list shows what there is";
 }
 
 const json_t *tool_schema(const struct policy *policy UNUSED, const struct tool *tool, bool has_session UNUSED)

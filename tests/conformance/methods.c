@@ -98,10 +98,21 @@ void tools_reloaded(void)
 {
 }
 
+bool tools_settle(struct call *c UNUSED, bool more UNUSED)
+{
+	return false;
+}
+
 /* Scripts write no object and have no stored result. */
 bool resource_uri_of(struct buf *b UNUSED, const struct sql_name *name UNUSED)
 {
 	return false;
+}
+
+int plan_export(struct call *c)
+{
+	c->fault = (struct mcp_fault){ERR_NOT_FOUND, NULL, NULL};
+	return ERR_NOT_FOUND;
 }
 
 bool resource_uri_of_result(struct buf *b UNUSED, const char *handle_text UNUSED)
@@ -210,10 +221,11 @@ static void complete_answer(struct call *c)
 
 const struct handler *method_handler(enum method_id method)
 {
-	static const struct handler list = {list_plan, confirm_nothing, list_answer, false, false};
-	static const struct handler read = {read_plan, confirm_nothing, read_answer, false, false};
-	static const struct handler prompt = {prompt_plan, confirm_nothing, prompt_answer, false, false};
-	static const struct handler complete = {complete_plan, confirm_nothing, complete_answer, false, false};
+	static const struct handler list = {.plan = list_plan, .confirm = confirm_nothing, .answer = list_answer};
+	static const struct handler read = {.plan = read_plan, .confirm = confirm_nothing, .answer = read_answer};
+	static const struct handler prompt = {.plan = prompt_plan, .confirm = confirm_nothing, .answer = prompt_answer};
+	static const struct handler complete = {
+	    .plan = complete_plan, .confirm = confirm_nothing, .answer = complete_answer};
 
 	switch (method) {
 	case MCP_TOOLS_LIST:

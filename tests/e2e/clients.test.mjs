@@ -4,7 +4,7 @@ import { after, before, describe, test } from 'node:test';
 import { connect, failureOf, KINDS, rig, textOf, waitFor } from './lib.mjs';
 
 const { emulator, gateway } = await rig();
-const CORE = ['execute_query', 'get_result', 'cancel_query', 'list_objects', 'describe_object', 'set_context'];
+const CORE = ['execute_query', 'get_result', 'cancel_query', 'list_objects', 'search_catalog', 'describe_object', 'set_context'];
 
 for (const kind of KINDS) {
 	describe(kind.name, () => {

@@ -95,6 +95,7 @@ from test_bad_input import *  # noqa: E402,F401,F403
 from test_cancel import *  # noqa: E402,F401,F403
 from test_isolation import *  # noqa: E402,F401,F403
 from test_stop import *  # noqa: E402,F401,F403
+from test_results import Flat, Results  # noqa: E402,F401
 
 del Upstream.test_resets  # noqa: F405 (a connection that the emulator resets is a 502 of nginx here)
 

@@ -2,6 +2,7 @@
 """What is one client's never reaches another: sessions, handles, results, limits, contexts."""
 
 import collections
+import hashlib
 import itertools
 import json
 import random
@@ -20,6 +21,13 @@ ABORT_SECONDS = 3
 ABORTS_PER_SECOND = 1000
 CAP = 4
 CONTEXT = "CURRENT_ROLE(), CURRENT_WAREHOUSE(), CURRENT_DATABASE(), CURRENT_SCHEMA()"
+
+
+def principal_of(key):
+    """How a QUERY_TAG names the owner of this API key: the kind (2: a key), issuer and subject, the texts with their
+    lengths before them, hashed."""
+    texts = b"".join(len(text).to_bytes(2, "big") + text for text in (b"", key.encode()))
+    return hashlib.sha256(b"\x02" + texts).hexdigest()[:16]
 
 
 def all_ended(threads, test):
@@ -158,7 +166,7 @@ class Isolation(unittest.TestCase):
         for answer in refused:
             self.assertEqual(answer.error["code"], 42902)
             self.assertGreaterEqual(int(answer.headers["Retry-After"]), 1)
-        self.assertEqual(self.emulator.stats()["by_query_tag"]["snowgate:hoarder"]["max_running"], 2)
+        self.assertEqual(self.emulator.stats()["by_query_tag"][principal_of("hoarder")]["max_running"], 2)
 
     def open_and_abort(self, client):
         """Opens, sends a statement and closes: half of the connections at once, half a little later. Their number."""
@@ -202,8 +210,8 @@ class Isolation(unittest.TestCase):
         wait_for(lambda: self.gateway.metric("snowgate_queue_depth") == 0, 20, "an empty queue")
         gauges = self.emulator.stats()["by_query_tag"]
         self.assertGreater(sent, 100 * ABORT_SECONDS, "too slow to prove anything")
-        self.assertGreaterEqual(gauges["snowgate:" + key]["max_running"], 1)
-        self.assertLessEqual(gauges["snowgate:" + key]["max_running"], CAP)
+        self.assertGreaterEqual(gauges[principal_of(key)]["max_running"], 1)
+        self.assertLessEqual(gauges[principal_of(key)]["max_running"], CAP)
         self.assertTrue(others and all(a.status == 200 and a.rows == [[2]] for a in others))
 
     def test_open_and_abort_never_beats_the_cap(self):
@@ -265,16 +273,20 @@ class Isolation(unittest.TestCase):
         all_ended([threading.Thread(target=one, args=(c,)) for c in connections], self)
 
     def check_records(self, sessions, first, crossed):
-        seen = 0
+        seen, tags = 0, collections.defaultdict(set)
         for record in self.emulator.records(" here'"):
             n = int(record["sql"].split("number ")[1].split()[0])
             key, _, _, context = sessions[n % SESSIONS]
             seen += 1
             if [record[k] for k in ("role", "warehouse", "database", "schema")] != context:
                 crossed.append((n, context, record))
-            if record["parameters"]["QUERY_TAG"] != "snowgate:" + key or record["executions"] != 1:
+            tag = json.loads(record["parameters"]["QUERY_TAG"])
+            tags[n % SESSIONS].add(tag["session"])
+            if tag["principal"] != principal_of(key) or record["executions"] != 1:
                 crossed.append((n, key, record))
         self.assertEqual(seen, BATCH, f"records of the statements from {first}")
+        self.assertEqual([len(own) for own in tags.values()], [1] * SESSIONS, "one name for each session")
+        self.assertEqual(len(set.union(*tags.values())), SESSIONS, "no two sessions with one name")
 
     def test_no_context_crosses(self):
         sessions = self.make_sessions()

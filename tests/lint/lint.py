@@ -31,6 +31,7 @@ HEADER_FOLDER = {
     "session.h": "mcp", "mcp.h": "mcp", "stream.h": "mcp", "seal.h": "mcp", "rows.h": "sql", "sql.h": "sql",
     "call.h": "call", "exchange.h": "call", "transport.h": "call",
     "tbl/err.def": "core", "tbl/metric.def": "core", "tbl/conf.def": "core", "tbl/guard.def": "sql",
+    "tbl/authenticator.def": "core", "tbl/connection.def": "core",
     "tbl/step.def": "call",
 }
 
@@ -40,7 +41,7 @@ CONFINED_HEADERS = [
     (re.compile(r"^curl/"), ["src/snowflake/"]),
     (re.compile(r"^openssl/"), ["src/core/crypt.c"]),
     (re.compile(r"^yaml\.h$"), ["src/core/"]),
-    (re.compile(r"^zlib\.h$"), ["src/emulator/"]),
+    (re.compile(r"^zlib\.h$"), ["src/snowflake/inflate.c", "src/emulator/"]),
     (re.compile(r"^(duckdb\.h|.*duckdb_api\.h)$"), ["src/emulator/"]),
 ]
 CONFINED_CALLS = [

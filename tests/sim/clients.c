@@ -30,6 +30,7 @@ handle_t client_new(void)
 	assert_true(clients.n < CLIENTS_MAX);
 	clients.v[++clients.n] = xalloc(sizeof(struct client));
 	client_of(clients.n)->room = clients_new_room;
+	client_of(clients.n)->raw = buf_with_ceiling(64 << 20);
 	return clients.n;
 }
 
@@ -124,6 +125,24 @@ static enum stream_sent send_event(struct transport *t, handle_t exchange, const
 	return STREAM_SENT;
 }
 
+static enum stream_sent send_raw(struct transport *t, handle_t exchange, struct slice bytes)
+{
+	struct client *c = client_of(exchange);
+
+	assert_ptr_equal(t, &clients.transport);
+	assert_true(c->state == CLIENT_STREAMS || c->state == CLIENT_LEFT);
+	assert_string_not_equal(c->content_type, "text/event-stream");
+	if (c->state == CLIENT_LEFT)
+		return STREAM_GONE;
+	if (c->room == 0 || c->starved) {
+		c->starved = true;
+		return STREAM_FULL;
+	}
+	c->room -= c->room != SIZE_MAX;
+	assert_true(buf_add(&c->raw, bytes.data, bytes.n));
+	return STREAM_SENT;
+}
+
 static void end_stream(struct transport *t, handle_t exchange)
 {
 	struct client *c = client_of(exchange);
@@ -132,6 +151,12 @@ static void end_stream(struct transport *t, handle_t exchange)
 	assert_true(c->state == CLIENT_STREAMS || c->state == CLIENT_LEFT);
 	if (c->state == CLIENT_STREAMS)
 		c->state = CLIENT_DONE;
+}
+
+static void break_stream(struct transport *t, handle_t exchange)
+{
+	end_stream(t, exchange);
+	client_of(exchange)->broken = true;
 }
 
 static size_t count_open(const struct transport *t)
@@ -178,6 +203,8 @@ struct transport *clients_open(const struct transport_ops *ops, size_t streams_m
 					       .stream_open = open_stream,
 					       .stream_send = send_event,
 					       .stream_end = end_stream,
+					       .stream_raw = send_raw,
+					       .stream_break = break_stream,
 					       .open = count_open,
 					       .streams_max = most_streams,
 					       .loop_end = end_loop,
@@ -198,6 +225,7 @@ void clients_close(void)
 		}
 		free(c->events);
 		free(c->body);
+		buf_free(&c->raw);
 		free(c);
 	}
 	clients.n = 0;

@@ -23,9 +23,11 @@ struct client {
 	char *body;                                               /* "" for none; NULL before the answer */
 	struct event *events;
 	size_t events_n;
-	size_t room;  /* events until it is full */
-	bool starved; /* was told so: is owed room() */
-	bool untold;  /* it has left, and gone() has not been called */
+	struct buf raw; /* of a stream of bytes */
+	bool broken;    /* it was ended as one that has no end */
+	size_t room;    /* events, or pieces of bytes, until it is full */
+	bool starved;   /* was told so: is owed room() */
+	bool untold;    /* it has left, and gone() has not been called */
 };
 
 /* `ops` outlives it; `streams_max` is what the transport says of itself. */

@@ -9,17 +9,23 @@
 #include "script.h"
 #include "snowgate/tools.h"
 
-enum { SEEN_MAX = 16, HOME_MAX = 16, CANCELS_MAX = 8 };
+enum { SEEN_MAX = 16, HOME_MAX = 16, CANCELS_MAX = 8, PIECE_OF_ANSWER = 32 << 10 };
 
 /* An answer on its way. */
 struct pending {
 	struct timer timer;
 	struct wire_request *request;
 	const struct script_line *line;
+	size_t given;
+	bool held;
 };
 struct seen {
 	char *text[SEEN_MAX];
 	size_t n;
+};
+struct start_at {
+	struct timer timer;
+	struct call *call;
 };
 struct cancel_at {
 	struct timer timer;
@@ -35,9 +41,11 @@ static struct {
 	struct policy policy;
 	struct connection connection;
 	struct call *home[HOME_MAX];
-	size_t calls, home_n, early, stored, cancels_n;
+	size_t calls, home_n, early, stored, cancels_n, bytes, held;
 	handle_t cancel_in_store;
 	struct cancel_at cancels[CANCELS_MAX];
+	struct start_at starts[HOME_MAX];
+	size_t starts_n;
 	struct seen tokens, request_ids;
 } script;
 
@@ -58,6 +66,9 @@ static void forget(struct seen *seen)
 
 static bool holds(const struct wire_request *rq, const char *text)
 {
+	for (const char *const *h = rq->headers; h && *h; h++)
+		if (strstr(*h, text))
+			return true;
 	return strstr(rq->path, text) || strstr(buf_text(&rq->body), text);
 }
 
@@ -72,20 +83,72 @@ static void see_request_id(const struct wire_request *rq)
 	see(&script.request_ids, id, 36);
 }
 
+/* What is left of the answer, as far as it comes. */
+static struct slice rest_of(const struct pending *p)
+{
+	struct slice all = slice_of(p->line->status ? p->line->answer : NULL);
+
+	if (p->line->breaks_after && p->line->breaks_after < all.n)
+		all.n = p->line->breaks_after;
+	return (struct slice){all.data ? all.data + p->given : NULL, all.n - p->given};
+}
+
+static void give(struct pending *p, size_t n)
+{
+	assert_true(buf_add(&p->request->answer, rest_of(p).data, n));
+	p->given += n;
+	script.bytes += n;
+}
+
+/* True: there is more to come. */
+static bool answer_piece(struct pending *p)
+{
+	struct wire_request *rq = p->request;
+
+	if (!rq->more || p->line->status != 200 || rest_of(p).n <= PIECE_OF_ANSWER)
+		return false;
+	rq->status = 200;
+	if (rq->answer.n + PIECE_OF_ANSWER > rq->window) {
+		p->held = true;
+		script.held++;
+		return true;
+	}
+	give(p, PIECE_OF_ANSWER);
+	timer_set(script.wheel, &p->timer, clock_now() + USEC_PER_MS);
+	rq->more(rq);
+	return true;
+}
+
 static void answer(struct timer *t)
 {
 	struct pending *p = container_of(t, struct pending, timer);
 	struct wire_request *rq = p->request;
 
-	rq->result = p->line->status ? WIRE_ANSWERED : p->line->result;
+	if (answer_piece(p))
+		return;
+	rq->result = p->line->status && !p->line->breaks_after ? WIRE_ANSWERED : p->line->result;
 	rq->status = p->line->status;
 	rq->retry_after_s = p->line->retry_after_s ? p->line->retry_after_s : -1;
-	if (p->line->answer && p->line->status)
-		buf_adds(&rq->answer, p->line->answer);
+	if (rest_of(p).n)
+		give(p, rest_of(p).n);
 	snprintf(rq->error, sizeof rq->error, "scripted");
 	rq->transfer = NULL;
 	free(p);
 	rq->done(rq);
+}
+
+/* A token endpoint gets the client's credentials and no request id; everything else a token that is Snowflake's. */
+static void see_signature(const struct wire_request *rq)
+{
+	if (rq->op == WIRE_TOKEN) {
+		assert_non_null(rq->basic);
+		assert_true(rq->post);
+		return;
+	}
+	see_request_id(rq);
+	see(&script.tokens, rq->bearer, strlen(rq->bearer));
+	assert_string_equal(rq->token_type, authenticator_of(script.connection.auth)->type);
+	assert_int_equal(rq->post, rq->op == WIRE_SUBMIT || rq->op == WIRE_CANCEL || rq->op == WIRE_REST);
 }
 
 static void script_send(struct wire *w, struct wire_request *rq)
@@ -100,10 +163,7 @@ static void script_send(struct wire *w, struct wire_request *rq)
 	    (p->line->without && holds(rq, p->line->without)))
 		fail_msg("line %zu: unexpected request %d %s %s", script.at, (int)rq->op, rq->path,
 			 buf_text(&rq->body));
-	see_request_id(rq);
-	see(&script.tokens, rq->bearer, strlen(rq->bearer));
-	assert_string_equal(rq->token_type, "KEYPAIR_JWT");
-	assert_int_equal(rq->post, rq->op == WIRE_SUBMIT || rq->op == WIRE_CANCEL);
+	see_signature(rq);
 	p->request = rq;
 	p->timer.fire = answer;
 	rq->transfer = p;
@@ -120,6 +180,32 @@ static void script_abort(struct wire *w, struct wire_request *rq)
 	rq->transfer = NULL;
 	free(p);
 }
+
+static void script_resume(struct wire *w, struct wire_request *rq)
+{
+	struct pending *p = rq->transfer;
+
+	(void)w;
+	if (!p->held)
+		return;
+	p->held = false;
+	timer_set(script.wheel, &p->timer, clock_now() + USEC_PER_MS);
+}
+
+static void script_move(struct wire *w, struct wire_request *from, struct wire_request *to)
+{
+	struct pending *p = from->transfer;
+
+	(void)w;
+	assert_ptr_equal(to->transfer, p);
+	p->request = to;
+	from->transfer = NULL;
+}
+
+#define SCRIPT_WIRE                                                                                                    \
+	{                                                                                                              \
+		.send = script_send, .abort = script_abort, .resume = script_resume, .move = script_move               \
+	}
 
 /* ---- the other threads ---- */
 
@@ -187,7 +273,7 @@ size_t script_run(void)
 void script_open(const struct script_line *lines, size_t n)
 {
 	static const struct snowflake_ops ops = {.answer_early = early};
-	static struct wire wire = {.send = script_send, .abort = script_abort};
+	static struct wire wire = SCRIPT_WIRE;
 
 	clock_set_virtual(1000 * USEC_PER_S, 1700000000 * USEC_PER_S);
 	memset(&script, 0, sizeof script);
@@ -195,7 +281,8 @@ void script_open(const struct script_line *lines, size_t n)
 	script.n = n;
 	script.opened = clock_now();
 	script.wheel = wheel_new();
-	script.conf = (struct conf){.snowflake_connect_timeout = 10 * USEC_PER_S,
+	script.conf = (struct conf){.snowflake_max_connections = 64,
+				    .snowflake_connect_timeout = 10 * USEC_PER_S,
 				    .snowflake_request_timeout = 60 * USEC_PER_S,
 				    .snowflake_statement_timeout = 300 * USEC_PER_S,
 				    .snowflake_retries = 4,
@@ -252,13 +339,28 @@ struct call *script_call(const char *sql)
 	c->ticket = ++script.calls;
 	c->step = STEP_sign;
 	c->plan_n = 1;
-	c->plan[0] = (struct statement){.sql = sql, .timeout_s = 300, .rows = 100};
+	c->plan[0] = (struct statement){
+	    .sql = sql, .timeout_s = 300, .rows = 100, .bytes = 1 << 20, .budget = {SIZE_MAX, 1 << 20, 2048}};
 	return c;
 }
 
 void script_start(struct call *c)
 {
 	call_run(c);
+}
+
+static void start_fires(struct timer *t)
+{
+	call_run(container_of(t, struct start_at, timer)->call);
+}
+
+void script_start_at(struct call *c, usec_t after)
+{
+	struct start_at *at = &script.starts[script.starts_n++];
+
+	assert_true(script.starts_n <= HOME_MAX);
+	*at = (struct start_at){.timer = {.fire = start_fires}, .call = c};
+	timer_set(script.wheel, &at->timer, clock_now() + after);
 }
 
 static void cancel_fires(struct timer *t)
@@ -298,6 +400,16 @@ size_t script_stored(void)
 size_t script_tokens(void)
 {
 	return script.tokens.n;
+}
+
+size_t script_bytes(void)
+{
+	return script.bytes;
+}
+
+size_t script_held(void)
+{
+	return script.held;
 }
 
 size_t script_request_ids(void)

@@ -4,6 +4,8 @@
  * moves from timer to timer; every thread is played by the one that runs the test. A request that the script does not
  * expect, or a line that is never asked for, fails the test.
  *
+ * An answer of more than 32 KiB comes in pieces, a millisecond apart, as far as the request's window has room.
+ *
  * Calls are driven by hand: their plan is set, they begin at sign, and end where they are posted to NET. STORE confirms
  * at once.
  */
@@ -14,11 +16,12 @@
 
 struct script_line {
 	enum wire_op op;
-	const char *with;    /* stands in path or body; NULL: anything */
+	const char *with;    /* stands in path, body or own headers; NULL: anything */
 	const char *without; /* stands in neither */
 	int status;          /* 0: `result` instead of an answer */
 	const char *answer;
 	enum wire_result result;
+	size_t breaks_after;   /* so much of an answer comes, then `result`; 0: all of it */
 	int64_t retry_after_s; /* 0: not given */
 	usec_t takes;          /* 0: 10 ms */
 };
@@ -32,6 +35,7 @@ struct conf *script_conf(void);
 /* A call of one statement, 100 rows wanted, ready to run; the ticket is its number from 1. */
 struct call *script_call(const char *sql);
 void script_start(struct call *c);
+void script_start_at(struct call *c, usec_t after);
 /* At this time from now on, the ticket is cancelled. */
 void script_cancel_at(handle_t ticket, usec_t after);
 /* While STORE has a call, this ticket is cancelled. */
@@ -43,5 +47,7 @@ size_t script_early(void);       /* early answers */
 size_t script_stored(void);      /* visits to STORE */
 size_t script_tokens(void);      /* different tokens seen */
 size_t script_request_ids(void); /* different request ids seen */
+size_t script_bytes(void);       /* of all answers, that were taken */
+size_t script_held(void);        /* times that an answer was held at its window */
 
 #endif

@@ -104,6 +104,8 @@ static void sim_conf(void)
 	script.conf.listen_max_connections = 1000;
 	script.conf.listen_drain = 30 * USEC_PER_S;
 	script.conf.snowflake_max_in_flight = 8;
+	script.conf.snowflake_max_waiting = 16;
+	script.conf.snowflake_retry_budget = 20;
 	script.conf.session_max = script.conf.session_max_per_principal = 10;
 	script.conf.session_idle_ttl = 3600 * USEC_PER_S;
 	script.conf.session_absolute_ttl = 30 * 24 * 3600 * USEC_PER_S;
@@ -112,6 +114,10 @@ static void sim_conf(void)
 	script.conf.mcp_retry = USEC_PER_S;
 	script.conf.mcp_list_page = 100;
 	script.conf.mcp_ask_timeout = 60 * USEC_PER_S;
+	script.conf.cortex_timeout = 120 * USEC_PER_S;
+	script.conf.catalog_max_bytes = 64 << 20;
+	script.conf.catalog_max_entries = 250000;
+	script.conf.catalog_ttl = 600 * USEC_PER_S;
 	script.conf.results_default_rows = 100;
 	script.conf.results_max_rows = 10000;
 	script.conf.results_max_bytes = 40 << 10;
@@ -134,7 +140,7 @@ static void sim_conf(void)
 static void sim_open_with(const struct script_line *lines, size_t n, size_t pool, struct wire *wire)
 {
 	static const struct snowflake_ops ops = {.answer_early = answer_early, .notice = call_notice};
-	static struct wire scripted = {.send = script_send, .abort = script_abort};
+	static struct wire scripted = SCRIPT_WIRE;
 	static const struct seal_keys sealing = {1, {{{9}}}};
 	const char *why;
 	char text[80];
@@ -185,6 +191,8 @@ static void sim_is_quiet(void)
 	assert_int_equal(metric_value(METRIC_streams, "call"), 0);
 	assert_int_equal(metric_value(METRIC_streams, "get"), 0);
 	assert_int_equal(metric_value(METRIC_streams, "listen"), 0);
+	assert_int_equal(metric_value(METRIC_streams, "result"), 0);
+	assert_int_equal(metric_value(METRIC_upstream_in_flight, NULL), 0);
 	assert_int_equal(sim.users, 0);
 	/* what is left are finished streams, which expire */
 	stream_expire(gateway.streams, INT64_MAX, SIZE_MAX);

@@ -6,6 +6,7 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <cmocka.h>
+#include <ftw.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -127,27 +128,14 @@ UNUSED static int clean_environment(void **state UNUSED)
 	return setenv("HOME", folder, 1);
 }
 
+UNUSED static int remove_one(const char *path, const struct stat *st UNUSED, int kind UNUSED, struct FTW *at UNUSED)
+{
+	return remove(path);
+}
+
 UNUSED static int remove_folder(void **state UNUSED)
 {
-	static const char *const names[] = {"conf.yaml",
-					    "more.yaml",
-					    "base.yaml",
-					    "key.p8",
-					    "passphrase",
-					    "token",
-					    "ca.pem",
-					    "keys",
-					    ".snowflake/config.toml",
-					    ".snowflake/connections.toml",
-					    "my.toml",
-					    ".snowflake",
-					    "home/connections.toml",
-					    "home",
-					    "key-short.p8",
-					    "key-encrypted.p8"};
-	for (size_t i = 0; i < ARRAY_LEN(names); i++)
-		(void)remove(in_folder(names[i]));
-	return rmdir(folder);
+	return nftw(folder, remove_one, 16, FTW_DEPTH | FTW_PHYS);
 }
 
 /* Loads conf.yaml with this text; there must be no fault. */

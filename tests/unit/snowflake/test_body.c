@@ -54,16 +54,36 @@ static void test_context_and_bindings(void **state)
 	json_decref(s.bindings);
 }
 
-/* A session may add to the tag but not remove it, and may not allow itself several statements. */
+/* A session may not allow itself several statements, nor remove the tag; what needs an ALTER SESSION is no parameter.
+ */
 static void test_guarded_parameters(void **state)
 {
 	struct statement s = {.sql = "X"};
 
 	(void)state;
-	s.context.parameters = parse("{\"multi_statement_count\":\"0\",\"Query_Tag\":\"mine\"}");
-	check(&s, "gate:bob",
-	      "{\"statement\":\"X\",\"parameters\":{\"MULTI_STATEMENT_COUNT\":\"1\",\"QUERY_TAG\":\"gate:bob:mine\"}}");
+	s.context.parameters = parse("{\"multi_statement_count\":\"0\",\"Query_Tag\":\"mine\",\"WEEK_START\":\"1\"}");
+	check(&s, "gate",
+	      "{\"statement\":\"X\",\"parameters\":{\"MULTI_STATEMENT_COUNT\":\"1\",\"QUERY_TAG\":\"gate\"}}");
 	json_decref(s.context.parameters);
+}
+
+/* The number of statements is exact, so that Snowflake refuses one that nobody counted (A.7). */
+static void test_several(void **state)
+{
+	struct statement settings = {.sql = "SELECT 1", .settings = "ALTER SESSION SET WEEK_START = 1"};
+	struct statement script = {.sql = "SELECT 1;\nSELECT 2", .statements = 2};
+
+	(void)state;
+	check(&settings, "t",
+	      "{\"statement\":\"ALTER SESSION SET WEEK_START = 1; SELECT 1\","
+	      "\"parameters\":{\"MULTI_STATEMENT_COUNT\":\"2\",\"QUERY_TAG\":\"t\"}}");
+	check(&script, "t",
+	      "{\"statement\":\"SELECT 1;\\nSELECT "
+	      "2\",\"parameters\":{\"MULTI_STATEMENT_COUNT\":\"2\",\"QUERY_TAG\":\"t\"}}");
+	script.settings = settings.settings;
+	check(&script, "t",
+	      "{\"statement\":\"ALTER SESSION SET WEEK_START = 1; SELECT 1;\\nSELECT 2\","
+	      "\"parameters\":{\"MULTI_STATEMENT_COUNT\":\"3\",\"QUERY_TAG\":\"t\"}}");
 }
 
 static void test_ceiling(void **state)
@@ -82,6 +102,7 @@ int main(void)
 	    cmocka_unit_test(test_plain),
 	    cmocka_unit_test(test_context_and_bindings),
 	    cmocka_unit_test(test_guarded_parameters),
+	    cmocka_unit_test(test_several),
 	    cmocka_unit_test(test_ceiling),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -43,4 +43,43 @@ static const char test_public_key[] UNUSED = "-----BEGIN PUBLIC KEY-----\n"
 					     "-----END PUBLIC KEY-----\n";
 static const char test_fingerprint[] UNUSED = "SHA256:Nr+Fmyp5bXuk6rqq+4Jg7YmeiCf5RdiPP/cJzEUIk7I=";
 
+/* A second key, for rotation. */
+UNUSED static const char test_private_key_2[] = "-----BEGIN PRIVATE KEY-----\n"
+						"MIIEvgIBADANBgkqhkiG9w0BAQEFAASCBKgwggSkAgEAAoIBAQCrybuFVM3I84EG\n"
+						"YURZoXqrG72452NkB3l5r5LnqEPeEQTUJZydA9UeJH61vaGu6xQ4ISvhAgnft3Gb\n"
+						"cTZ9d4i3YjhUd6tiK8fR+X0lBdH2i9E/5aZszRsgMZMdavHCuVbZ2TAzH+JEZUUj\n"
+						"r3YFbSjwhGfFiPgmZqZkL5FkOmAmZ5yQQedw57spfY99SvdE4K93jYvfpyi0MLOF\n"
+						"EmIdNSCPLRFbSjEWj9BRWJ7dZV0UayXHwvrfrl0HUbSl3v/eil0B3OnI7vyg5me+\n"
+						"9mdjC2vUBhEU23+7BwZU1q7+7CXJD/9VC/AUVrHbD31edvd5VzqehTIkfyOWI2ja\n"
+						"et2QrpZHAgMBAAECggEAEUNV/U7pg8KjRNAHItddMORk8I0MH164QIK6HrPO53og\n"
+						"A+5S/90FOyC2vQO1Q5MrC9LwNQ3T49qW548nxyb5IwM99DsMYB1Ug2TGGdotCyYU\n"
+						"x+OHkb0bdzo+yuuBfQHMA7Cq19Bh7WFHN+VSKmHEW0XVpHOgYEIw1rYzBEvwzUWy\n"
+						"Yf2sBBVxuLo0xfzSAAOjA+P+pYl0ILlmjKFFhllknPvoxsQr0VHFB1lIHYt2wI9m\n"
+						"3kHvFV5N6XtGMdvqwMQQlZZCihW9nTfa+iFaK+73zdanAbH4hbySLJ3Yd0H6g4RL\n"
+						"6FSc2PaOPI18CX8clfLvniW8oqMzIL3RF3yWmrHMeQKBgQDaG/o0MeNekta9RnuN\n"
+						"XPFAF/QZdNNwh8F6wNUH1ijyRw3OKJc9BxKrVgO51UfR+zkot168G+vRUwLxbWtY\n"
+						"HLin3f2XmBc1yQrRI7Ud6UAsgiDxt8UIR908TnaMzmaMZ98NaM7U/wSBPYQ3p87e\n"
+						"xMOWdSJOAKSIrIH39kygVYkIiQKBgQDJobL3HlWT8Og8LR8CedIMFQLt5bOri+Nq\n"
+						"ulw/089u0Bl+MP9JcRQPz82ZE9GuUJ0BCSFd5TTjQ4jk7gJFEZVuM1e7pfHdVpyg\n"
+						"7Wc6BRB+bAtM166qTg6Tg3gYMhKJNZkQlLMgCVOYLw6C53d8FyqfD08tzLKpODRk\n"
+						"3KBIudhUTwKBgFz2Qb1PaiacFXTU/sIw1A7KZtsWxSwYYKnOWL4fVJJ3IHY3LMbx\n"
+						"Jc7rOWlSc2sXVbR5+6HXkLpGVGHMjk0e6MF7x6N+Sp49EyQywPZ/vT97M0lzV0KB\n"
+						"RtV2Z+b57hF4EETp4AY+r4/aRWlnV6/xU5/kSvvOIFK0nCywyNYpvt9pAoGBAIek\n"
+						"N/j2dyunDRQuZoYL3bozCF1yAYSN/td1t0lY/FrXs86ot5R4db6NVQp9wrk5keV4\n"
+						"dvHrl8CrVhRr6Sr9wUD5WTPrVuJHueaozqDBd28U0CVJkz8Oc8/YyZm9VaroW6hD\n"
+						"4JzUqV/fiCuX+1GHZCzM578vzaD5JoYTxeAm5dkRAoGBAKKA3hgJW6voKvKVxlsa\n"
+						"MvoG3jhBd/Z4QnOJ1jG+VuTgL85igYzH3Ds4kgtW74jqSv+B77gOAFRqxqQ2e99m\n"
+						"g17/G1UDOkrG6A6GmUfrdse/ht+PH7WgGjZke3CrfNAU715Hz5BBTgwyb9BbivTR\n"
+						"FRCNbLxyZdn1JIdzPNF3NaS3\n"
+						"-----END PRIVATE KEY-----\n";
+UNUSED static const char test_public_key_2[] = "-----BEGIN PUBLIC KEY-----\n"
+					       "MIIBIjANBgkqhkiG9w0BAQEFAAOCAQ8AMIIBCgKCAQEAq8m7hVTNyPOBBmFEWaF6\n"
+					       "qxu9uOdjZAd5ea+S56hD3hEE1CWcnQPVHiR+tb2hrusUOCEr4QIJ37dxm3E2fXeI\n"
+					       "t2I4VHerYivH0fl9JQXR9ovRP+WmbM0bIDGTHWrxwrlW2dkwMx/iRGVFI692BW0o\n"
+					       "8IRnxYj4JmamZC+RZDpgJmeckEHncOe7KX2PfUr3ROCvd42L36cotDCzhRJiHTUg\n"
+					       "jy0RW0oxFo/QUVie3WVdFGslx8L6365dB1G0pd7/3opdAdzpyO78oOZnvvZnYwtr\n"
+					       "1AYRFNt/uwcGVNau/uwlyQ//VQvwFFax2w99Xnb3eVc6noUyJH8jliNo2nrdkK6W\n"
+					       "RwIDAQAB\n"
+					       "-----END PUBLIC KEY-----\n";
+
 #endif

@@ -231,7 +231,10 @@ static const struct {
     {"ALTER SESSION SET MULTI_STATEMENT_COUNT = 0", "MULTI_STATEMENT_COUNT cannot be changed"},
     {"ALTER SESSION UNSET AUTOCOMMIT", "AUTOCOMMIT cannot be changed"},
     {"ALTER SESSION SET STATEMENT_TIMEOUT_IN_SECONDS = 1", "is not a parameter"},
-    {"ALTER SESSION SET WEEK_START = 1", "does not carry"},
+    {"ALTER SESSION SET SEARCH_PATH = 'a'", "names would mean others"},
+    {"ALTER SESSION SET QUOTED_IDENTIFIERS_IGNORE_CASE = TRUE", "names would mean others"},
+    {"ALTER SESSION SET NO_SUCH_THING = 1", "cannot be set through the gateway"},
+    {"ALTER SESSION SET WEEK_START = 'x'", "whole number"},
     {"ALTER SESSION SET \"TIMEZONE\" = 'UTC'", "parameter is missing"},
     {"ALTER SESSION SET TIMEZONE", "= is missing"},
     {"ALTER SESSION SET TIMEZONE = ", "value is missing"},
@@ -932,17 +935,129 @@ static void test_losses_spaced(void **state)
 	}
 }
 
+/* ---- scripts ---- */
+
+static void test_script_split(void **state)
+{
+	static const struct {
+		const char *sql;
+		size_t n;
+		const char *first, *last;
+	} cases[] = {
+	    {"SELECT 1", 1, "SELECT 1", "SELECT 1"},
+	    {"SELECT 1;", 1, "SELECT 1", "SELECT 1"},
+	    {" ; ;SELECT 1 ; -- done\n", 1, "SELECT 1 ", "SELECT 1 "},
+	    {"SELECT 1;SELECT 2", 2, "SELECT 1", "SELECT 2"},
+	    {"SELECT ';' ; SELECT \";\" -- ;\n", 2, "SELECT ';' ", " SELECT \";\" -- ;\n"},
+	    {"SELECT 1 /* ; */; DELETE FROM T;;", 2, "SELECT 1 /* ; */", " DELETE FROM T"},
+	    {"SELECT $$a;b$$; SELECT 2; SELECT 3", 3, "SELECT $$a;b$$", " SELECT 3"},
+	    {"SELECT 1; SELECT 'open", 1, "SELECT 1; SELECT 'open", "SELECT 1; SELECT 'open"},
+	    {"", 0, NULL, NULL},
+	    {" -- nothing", 0, NULL, NULL},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+		struct arena *a = arena_new(1 << 20);
+		struct slice *statements;
+		size_t n;
+
+		assert_int_equal(sql_script(a, slice_of(cases[i].sql), &statements, &n), ERR_OK);
+		assert_int_equal(n, cases[i].n);
+		if (n) {
+			assert_true(slice_is(statements[0], cases[i].first));
+			assert_true(slice_is(statements[n - 1], cases[i].last));
+		}
+		arena_free(a);
+	}
+}
+
+static void test_script_ceiling(void **state)
+{
+	struct buf sql = buf_with_ceiling(4096);
+	struct arena *a = arena_new(1 << 20);
+	struct slice *statements;
+	size_t n;
+
+	(void)state;
+	for (int i = 0; i < SQL_SCRIPT_MAX; i++)
+		buf_adds(&sql, "SELECT 1;");
+	assert_int_equal(sql_script(a, buf_slice(&sql), &statements, &n), ERR_OK);
+	assert_int_equal(n, SQL_SCRIPT_MAX);
+	buf_adds(&sql, "SELECT 1");
+	assert_int_equal(sql_script(a, buf_slice(&sql), &statements, &n), ERR_INVALID_PARAMS);
+	buf_free(&sql);
+	arena_free(a);
+}
+
+/* Transactions count in scripts only, and BEGIN opens no block of scripting. */
+static void test_script_transactions(void **state)
+{
+	static const struct {
+		const char *sql;
+		bool allowed;
+	} cases[] = {
+	    {"BEGIN", true},           {"BEGIN TRANSACTION", true}, {"BEGIN WORK", true},  {"START TRANSACTION", true},
+	    {"COMMIT", true},          {"COMMIT WORK", true},       {"ROLLBACK", true},    {"START", false},
+	    {"BEGIN SELECT 1", false}, {"BEGIN NAME t", false},     {"COMMIT AND", false}, {"BEGIN LET x", false},
+	    {"SET a = 1", false},      {"CALL p()", false},         {"DECLARE x", false},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+		struct arena *a = arena_new(1 << 20);
+		struct guard_verdict v;
+
+		assert_int_equal(guard_check(a, slice_of(cases[i].sql), ALL | CLASS_SCRIPT, &v), ERR_OK);
+		assert_int_equal(v.allowed, cases[i].allowed);
+		assert_int_equal(guard_check(a, slice_of(cases[i].sql), ALL, &v), ERR_OK);
+		assert_false(v.allowed);
+		arena_free(a);
+	}
+}
+
+/* Parameters that Snowflake's SQL API does not carry go before the statement; values are quoted, numbers are not. */
+static void test_parameters_before(void **state)
+{
+	struct buf b = buf_with_ceiling(1024);
+	json_t *set = json_pack("{s:s, s:s, s:s}", "TIMEZONE", "UTC", "WEEK_START", "1", "DATE_INPUT_FORMAT", "it's");
+
+	(void)state;
+	assert_true(sql_parameters_write(&b, set));
+	assert_string_equal(buf_text(&b), "ALTER SESSION SET WEEK_START = 1 DATE_INPUT_FORMAT = 'it''s'");
+	assert_int_equal(sql_parameter_by("TIMEZONE"), PARAMETER_BY_REQUEST);
+	assert_int_equal(sql_parameter_by("lock_timeout"), PARAMETER_BY_STATEMENT);
+	json_object_del(set, "WEEK_START");
+	json_object_del(set, "DATE_INPUT_FORMAT");
+	buf_clear(&b);
+	assert_true(sql_parameters_write(&b, set));
+	assert_int_equal(b.n, 0);
+	json_decref(set);
+	buf_free(&b);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-	    cmocka_unit_test(test_reads),         cmocka_unit_test(test_refusals),
-	    cmocka_unit_test(test_classes),       cmocka_unit_test(test_use),
-	    cmocka_unit_test(test_alter_session), cmocka_unit_test(test_too_many_parameters),
-	    cmocka_unit_test(test_parameters),    cmocka_unit_test(test_places),
-	    cmocka_unit_test(test_limits),        cmocka_unit_test(test_spliced_statements),
-	    cmocka_unit_test(test_splice_fuzz),   cmocka_unit_test(test_case_and_space),
-	    cmocka_unit_test(test_destructive),   cmocka_unit_test(test_hidden_verbs),
+	    cmocka_unit_test(test_reads),
+	    cmocka_unit_test(test_refusals),
+	    cmocka_unit_test(test_classes),
+	    cmocka_unit_test(test_use),
+	    cmocka_unit_test(test_alter_session),
+	    cmocka_unit_test(test_too_many_parameters),
+	    cmocka_unit_test(test_parameters),
+	    cmocka_unit_test(test_places),
+	    cmocka_unit_test(test_limits),
+	    cmocka_unit_test(test_spliced_statements),
+	    cmocka_unit_test(test_splice_fuzz),
+	    cmocka_unit_test(test_case_and_space),
+	    cmocka_unit_test(test_destructive),
+	    cmocka_unit_test(test_hidden_verbs),
 	    cmocka_unit_test(test_losses_spaced),
+	    cmocka_unit_test(test_script_split),
+	    cmocka_unit_test(test_script_ceiling),
+	    cmocka_unit_test(test_script_transactions),
+	    cmocka_unit_test(test_parameters_before),
 	};
 
 	return cmocka_run_group_tests(tests, set_up, tear_down);

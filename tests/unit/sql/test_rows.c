@@ -8,21 +8,21 @@
 #include "snowgate/err.h"
 #include "snowgate/rows.h"
 
-static const struct column fixed = {"N", "FIXED", COLUMN_FIXED, true, 10, 0};
-static const struct column wide = {"N", "FIXED", COLUMN_FIXED, true, 38, 0};
-static const struct column scaled = {"N", "FIXED", COLUMN_FIXED, true, 10, 2};
-static const struct column untold = {"N", "FIXED", COLUMN_FIXED, true, -1, -1};
-static const struct column real = {"R", "REAL", COLUMN_REAL, true, -1, -1};
-static const struct column text = {"T", "TEXT", COLUMN_TEXT, true, -1, -1};
-static const struct column boolean = {"B", "BOOLEAN", COLUMN_BOOLEAN, true, -1, -1};
-static const struct column date = {"D", "DATE", COLUMN_DATE, true, -1, -1};
-static const struct column time_of_day = {"D", "TIME", COLUMN_TIME, true, -1, 9};
-static const struct column ntz = {"D", "TIMESTAMP_NTZ", COLUMN_TIMESTAMP_NTZ, true, -1, 9};
-static const struct column ltz = {"D", "TIMESTAMP_LTZ", COLUMN_TIMESTAMP_LTZ, true, -1, 9};
-static const struct column tz = {"D", "TIMESTAMP_TZ", COLUMN_TIMESTAMP_TZ, true, -1, 9};
-static const struct column binary = {"X", "BINARY", COLUMN_BINARY, true, -1, -1};
-static const struct column semi = {"V", "VARIANT", COLUMN_SEMI, true, -1, -1};
-static const struct column other = {"O", "DECFLOAT", COLUMN_OTHER, true, -1, -1};
+static const struct column fixed = {"N", "FIXED", COLUMN_FIXED, true, 10, 0, false, NULL};
+static const struct column wide = {"N", "FIXED", COLUMN_FIXED, true, 38, 0, false, NULL};
+static const struct column scaled = {"N", "FIXED", COLUMN_FIXED, true, 10, 2, false, NULL};
+static const struct column untold = {"N", "FIXED", COLUMN_FIXED, true, -1, -1, false, NULL};
+static const struct column real = {"R", "REAL", COLUMN_REAL, true, -1, -1, false, NULL};
+static const struct column text = {"T", "TEXT", COLUMN_TEXT, true, -1, -1, false, NULL};
+static const struct column boolean = {"B", "BOOLEAN", COLUMN_BOOLEAN, true, -1, -1, false, NULL};
+static const struct column date = {"D", "DATE", COLUMN_DATE, true, -1, -1, false, NULL};
+static const struct column time_of_day = {"D", "TIME", COLUMN_TIME, true, -1, 9, false, NULL};
+static const struct column ntz = {"D", "TIMESTAMP_NTZ", COLUMN_TIMESTAMP_NTZ, true, -1, 9, false, NULL};
+static const struct column ltz = {"D", "TIMESTAMP_LTZ", COLUMN_TIMESTAMP_LTZ, true, -1, 9, false, NULL};
+static const struct column tz = {"D", "TIMESTAMP_TZ", COLUMN_TIMESTAMP_TZ, true, -1, 9, false, NULL};
+static const struct column binary = {"X", "BINARY", COLUMN_BINARY, true, -1, -1, false, NULL};
+static const struct column semi = {"V", "VARIANT", COLUMN_SEMI, true, -1, -1, false, NULL};
+static const struct column other = {"O", "DECFLOAT", COLUMN_OTHER, true, -1, -1, false, NULL};
 
 static const struct {
 	const struct column *column;
@@ -63,9 +63,9 @@ static const struct {
     {&real, "+-1", "\"+-1\"", "+-1"},
     {&real, "1.2.3", "\"1.2.3\"", "1.2.3"},
     {&real, "1e", "\"1e\"", "1e"},
-    {&real, "inf", "\"inf\"", "inf"},
-    {&real, "-inf", "\"-inf\"", "-inf"},
-    {&real, "NaN", "\"NaN\"", "NaN"},
+    {&real, "inf", "null", "inf"},
+    {&real, "-inf", "null", "-inf"},
+    {&real, "NaN", "null", "NaN"},
     {&other, "1E-300", "\"1E-300\"", "1E-300"},
     /* booleans, text, binary */
     {&boolean, "true", "true", "true"},
@@ -144,7 +144,7 @@ static const struct {
     /* variants */
     {&semi, "{\n  \"a\": 1,\n  \"b\": [ true, null ]\n}", "{\"a\":1,\"b\":[true,null]}",
      "\"{\"\"a\"\":1,\"\"b\"\":[true,null]}\""},
-    {&semi, "[\n  1,\n  undefined\n]", "\"[\\n  1,\\n  undefined\\n]\"", "\"[\n  1,\n  undefined\n]\""},
+    {&semi, "[\n  1,\n  undefined\n]", "[1,null]", "\"[1,undefined]\""},
     {&semi, "[]", "[]", "[]"},
     {&semi, " { } ", "{}", "{}"},
     {&semi, "[[],{}]", "[[],{}]", "\"[[],{}]\""},
@@ -166,7 +166,7 @@ static const struct {
     {&semi, "01", "\"01\"", "01"},
     {&semi, "\"a\tb\"", "\"\\\"a\\tb\\\"\"", "\"\"\"a\tb\"\"\""},
     {&semi, "\"\\x\"", "\"\\\"\\\\x\\\"\"", "\"\"\"\\x\"\"\""},
-    {&semi, "NaN", "\"NaN\"", "NaN"},
+    {&semi, "NaN", "null", "NaN"},
     {&semi, "]", "\"]\"", "]"},
 };
 
@@ -302,11 +302,34 @@ static void test_bad_columns(void **state)
 
 /* ---- rows ---- */
 
+/* Cells of a row that is written as JSON; what is no string is taken by its text. */
+static size_t row_of(json_t *row, struct cell *to, struct buf texts[])
+{
+	size_t n = json_array_size(row);
+
+	for (size_t i = 0; i < n; i++) {
+		const json_t *value = json_array_get(row, i);
+
+		texts[i] = buf_with_ceiling(10000);
+		if (json_is_string(value))
+			buf_add(&texts[i], json_string_value(value), json_string_length(value));
+		else
+			json_write(&texts[i], value);
+		to[i] = (struct cell){json_is_null(value) ? NULL : buf_text(&texts[i]), texts[i].n, texts[i].n};
+	}
+	return n;
+}
+
 static bool add(struct rows_writer *w, const char *row)
 {
 	json_t *value = json_of(row);
-	bool fits = rows_add(w, value);
+	struct cell cells_of_row[8];
+	struct buf texts[8];
+	size_t n = row_of(value, cells_of_row, texts);
+	bool fits = rows_add(w, cells_of_row, n);
 
+	while (n)
+		buf_free(&texts[--n]);
 	json_decref(value);
 	return fits;
 }
@@ -470,6 +493,176 @@ static void test_ceiling(void **state)
 	}
 }
 
+/* A cell of which the reader kept a part: what is missing is counted from its whole length. */
+static void test_parts(void **state)
+{
+	static const struct {
+		const struct column *column;
+		struct cell cell;
+		const char *csv, *json;
+	} parts[] = {
+	    {&text, {"abc", 3, 10}, "abc… (7 more bytes)", "\"abc… (7 more bytes)\""},
+	    {&text, {"", 0, 10}, "\"… (10 more bytes)\"", "\"… (10 more bytes)\""},
+	    {&text, {"a,c", 3, 10}, "\"a,c… (7 more bytes)\"", "\"a,c… (7 more bytes)\""},
+	    {&text, {"abcdefghijk", 11, 20}, "abcdefgh… (12 more bytes)", "\"abcdefgh… (12 more bytes)\""},
+	    {&semi, {"[1,2]", 5, 6}, "\"[1,2]… (1 more bytes)\"", "\"[1,2]… (1 more bytes)\""},
+	    {&fixed, {"123", 3, 4}, "123… (1 more bytes)", "\"123… (1 more bytes)\""},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(parts) * 2; i++) {
+		struct buf b = buf_with_ceiling(10000);
+		size_t part = i / 2, n = strlen(i % 2 ? parts[part].csv : parts[part].json);
+		struct rows_writer w;
+
+		rows_begin(&w, i % 2 ? ROWS_CSV : ROWS_JSON, parts[part].column, 1, (struct rows_budget){9, 900, 8},
+			   &b);
+		assert_true(rows_add(&w, &parts[part].cell, 1));
+		assert_int_equal(w.cells_cut, 1);
+		assert_int_equal(b.n, n + (i % 2 ? strlen(parts[part].column->name) + 2 : 2));
+		assert_memory_equal(b.data + (i % 2 ? 2 : 1), i % 2 ? parts[part].csv : parts[part].json, n);
+		buf_free(&b);
+	}
+}
+
+static void test_jsonl(void **state)
+{
+	json_t *from = json_of("[{\"name\":\"A\",\"type\":\"fixed\",\"precision\":9,\"scale\":0},"
+			       "{\"name\":\"A_2\",\"type\":\"text\"},{\"name\":\"A\",\"type\":\"text\"},"
+			       "{\"name\":\"A\",\"type\":\"text\"},{\"name\":\"say \\\"x\\\"\",\"type\":\"boolean\"}]");
+	struct arena *a = arena_new(10000);
+	struct buf b = buf_with_ceiling(10000);
+	struct rows_writer w;
+	struct column *c;
+	size_t n;
+
+	(void)state;
+	assert_int_equal(columns_read(a, from, &c, &n), ERR_OK);
+	rows_begin(&w, ROWS_JSONL, c, n, (struct rows_budget){9, 900, 90}, &b);
+	assert_true(add(&w, "[\"1\",\"a\\nb\",\"\",null,\"true\"]"));
+	assert_true(add(&w, "[]"));
+	assert_string_equal(buf_text(&b),
+			    "{\"A\":1,\"A_2\":\"a\\nb\",\"A_3\":\"\",\"A_4\":null,\"say \\\"x\\\"\":true}\n"
+			    "{\"A\":null,\"A_2\":null,\"A_3\":null,\"A_4\":null,\"say \\\"x\\\"\":null}\n");
+	buf_clear(&b);
+	c[4].key = NULL;
+	rows_begin(&w, ROWS_JSONL, &c[4], 1, (struct rows_budget){9, 900, 90}, &b);
+	assert_true(add(&w, "[\"true\"]"));
+	assert_string_equal(buf_text(&b), "{\"say \\\"x\\\"\":true}\n");
+	json_decref(from);
+	buf_free(&b);
+	arena_free(a);
+}
+
+/* An export: no budget, and a buffer that is emptied when the next row does not fit. Nothing is lost or cut. */
+static void test_drained(void **state)
+{
+	struct column columns[] = {text, text};
+
+	(void)state;
+	for (int format = ROWS_CSV; format <= ROWS_JSONL; format++) {
+		struct buf b = buf_with_ceiling(2000), all = buf_with_ceiling(1 << 20);
+		struct rows_writer w;
+
+		rows_begin(&w, (enum rows_format)format, columns, 2, (struct rows_budget){SIZE_MAX, SIZE_MAX, SIZE_MAX},
+			   &b);
+		for (int i = 0; i < 100; i++) {
+			if (add(&w, "[\"aaaaaaaaaaaaaaaaaaaaaaaaaaaaa\",\"b,b\"]"))
+				continue;
+			assert_int_equal(w.cut, CUT_BYTES);
+			assert_true(b.n > 0);
+			buf_add(&all, b.data, b.n);
+			buf_clear(&b);
+			rows_drained(&w);
+			i--;
+		}
+		buf_add(&all, b.data, b.n);
+		assert_int_equal(w.rows, 100);
+		assert_int_equal(w.cells_cut, 0);
+		assert_int_equal(w.cut, CUT_NONE);
+		assert_int_equal(all.n, format == ROWS_CSV    ? 100 * 36 + 4
+					: format == ROWS_JSON ? 100 * 39 + 99
+							      : 100 * 48);
+		buf_free(&b);
+		buf_free(&all);
+	}
+}
+
+/* A row that is larger than the buffer is cut when the buffer is empty, rather than never told. */
+static void test_drained_too_large(void **state)
+{
+	struct buf b = buf_with_ceiling(400);
+	char large[1000];
+	struct cell cell = {large, sizeof(large), sizeof(large)}, small = {"a", 1, 1};
+	struct rows_writer w;
+
+	(void)state;
+	memset(large, 'x', sizeof(large));
+	rows_begin(&w, ROWS_JSONL, &text, 1, (struct rows_budget){SIZE_MAX, SIZE_MAX, SIZE_MAX}, &b);
+	assert_true(rows_add(&w, &small, 1));
+	assert_false(rows_add(&w, &cell, 1));
+	buf_clear(&b);
+	rows_drained(&w);
+	assert_true(rows_add(&w, &cell, 1));
+	assert_int_equal(w.cells_cut, 1);
+	assert_int_equal(w.rows, 2);
+	assert_non_null(strstr(buf_text(&b), "more bytes)\"}\n"));
+	buf_free(&b);
+}
+
+/* ---- cells ---- */
+
+static void test_kept_cells(void **state)
+{
+	struct arena *a = arena_new(100000);
+	struct cells *c = cells_new(a, 3, 50000);
+	char name[20];
+	struct cell row[] = {{name, 0, 0}, {NULL, 0, 0}, {"part", 4, 9}, {"beyond", 6, 6}};
+
+	(void)state;
+	assert_int_equal(cells_rows(NULL), 0);
+	assert_int_equal(cells_rows(c), 0);
+	for (int i = 0; i < 100; i++) {
+		row[0].n = row[0].whole = (size_t)snprintf(name, sizeof(name), "row %d", i);
+		assert_true(cells_add(c, row, i % 2 ? 4 : 1));
+	}
+	assert_int_equal(cells_rows(c), 100);
+	for (size_t i = 0; i < 100; i++) {
+		snprintf(name, sizeof(name), "row %zu", i);
+		assert_string_equal(cells_at(c, i, 0).text, name);
+		assert_int_equal(cells_at(c, i, 0).n, strlen(name));
+		assert_null(cells_at(c, i, 1).text);
+		assert_null(cells_at(c, i, 3).text);
+		if (i % 2)
+			assert_string_equal(cells_at(c, i, 2).text, "part");
+		else
+			assert_null(cells_at(c, i, 2).text);
+		assert_int_equal(cells_at(c, i, 2).whole, i % 2 ? 9 : 0);
+	}
+	assert_null(cells_at(c, 100, 0).text);
+	arena_free(a);
+}
+
+static void test_kept_cells_ceiling(void **state)
+{
+	struct arena *a = arena_new(100000), *tiny = arena_new(8);
+	struct cells *c = cells_new(a, 1, 4000);
+	char large[500] = "";
+	struct cell row = {large, sizeof(large), sizeof(large)};
+	size_t n = 0;
+
+	(void)state;
+	assert_null(cells_new(tiny, 1, 4000));
+	while (cells_add(c, &row, 1))
+		n++;
+	assert_true(n >= 5 && n < 8);
+	assert_int_equal(cells_rows(c), n);
+	row.n = 1;
+	assert_true(cells_add(c, &row, 1));
+	arena_free(a);
+	arena_free(tiny);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -479,6 +672,9 @@ int main(void)
 	    cmocka_unit_test(test_json),        cmocka_unit_test(test_budget_of_bytes),
 	    cmocka_unit_test(test_long_cells),  cmocka_unit_test(test_long_variants),
 	    cmocka_unit_test(test_depth),       cmocka_unit_test(test_ceiling),
+	    cmocka_unit_test(test_parts),       cmocka_unit_test(test_jsonl),
+	    cmocka_unit_test(test_drained),     cmocka_unit_test(test_drained_too_large),
+	    cmocka_unit_test(test_kept_cells),  cmocka_unit_test(test_kept_cells_ceiling),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

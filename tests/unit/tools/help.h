@@ -32,6 +32,37 @@ UNUSED static void texts_set(struct texts *t, size_t n, const char *const *v)
 	((struct texts){sizeof((const char *const[]){__VA_ARGS__}) / sizeof(const char *),                             \
 			(const char *const[]){__VA_ARGS__}})
 
+/* Rows of a statement, from number `first` on: a JSON array of arrays of text or null. Those of our own statements are
+ * kept, those of a client's are written, as far as its window and its budget go. */
+UNUSED static void help_fill(struct call *c, struct statement *s, size_t first, const json_t *rows)
+{
+	struct cell cells[16];
+	size_t i, k;
+	const json_t *row, *value;
+
+	if (s->metadata)
+		s->cells = cells_new(c->arena, ARRAY_LEN(cells), 8 << 20);
+	s->text = buf_with_ceiling(4 << 20);
+	rows_begin(&s->writer, s->format, s->columns, s->columns_n, s->budget, &s->text);
+	json_array_foreach(rows, i, row)
+	{
+		json_array_foreach(row, k, value)
+		{
+			const char *text = json_string_value(value);
+			size_t n = text ? strlen(text) : 0;
+
+			assert_true(k < ARRAY_LEN(cells));
+			cells[k] = (struct cell){text, n, n};
+		}
+		if (s->metadata)
+			assert_true(cells_add(s->cells, cells, json_array_size(row)));
+		else if (first + i < s->offset || s->rows_n >= s->rows ||
+			 !rows_add(&s->writer, cells, json_array_size(row)))
+			continue;
+		s->rows_n++;
+	}
+}
+
 /* The defaults that matter here, and a policy that allows reading. */
 UNUSED static int help_set_up(void **state)
 {
@@ -48,7 +79,10 @@ UNUSED static int help_set_up(void **state)
 			     .results_wait = 40 * USEC_PER_S,
 			     .snowflake_statement_timeout = 300 * USEC_PER_S,
 			     .listen_max_body = 4 << 20,
-			     .mcp_list_page = 100};
+			     .mcp_list_page = 100,
+			     .catalog_max_bytes = 64 << 20,
+			     .catalog_max_entries = 250000,
+			     .catalog_ttl = 600 * USEC_PER_S};
 	policy = (struct policy){.name = "test",
 				 .connection = &connection,
 				 .statements = CLASS_READ | CLASS_METADATA,
@@ -69,7 +103,7 @@ UNUSED static int help_tear_down(void **state)
 /* A call of this tool with these arguments (JSON), which must fit its schema, in the policy's default context. */
 UNUSED static struct call *help_call(const char *tool, const char *arguments)
 {
-	struct request *rq = request_new(&conf, 4 << 20);
+	struct request *rq = request_new(&conf, 16 << 20);
 	struct call *c;
 	const char *why = "";
 	char fault[160];

@@ -69,9 +69,7 @@ UNUSED static void help_rows(struct call *c, size_t i, const char *columns, json
 		    .name = name, .type = "TEXT", .kind = COLUMN_TEXT, .nullable = true, .precision = -1, .scale = -1};
 	s->state = STATEMENT_SUCCEEDED;
 	s->total_rows = json_array_size(rows);
-	s->pages = arena_alloc(c->arena, sizeof *s->pages);
-	s->pages[0] = (struct page){0, rows};
-	s->pages_n = 1;
+	help_fill(c, s, 0, rows);
 }
 
 UNUSED static void help_rows_text(struct call *c, size_t i, const char *columns, const char *rows)
@@ -88,12 +86,20 @@ UNUSED static void help_failed(struct call *c, size_t i, enum err err, const cha
 	c->plan[i].failure = (struct failure){err, code, NULL, message};
 }
 
+/* Answers, as the threads do it one after the other. */
+UNUSED static void help_answered(struct call *c)
+{
+	c->handler->answer(c);
+	if (c->handler->settle)
+		c->handler->settle(c);
+}
+
 /* Answers; the result, which lives as long as the call. */
 UNUSED static const json_t *help_answer(struct call *c)
 {
 	json_t *result;
 
-	c->handler->answer(c);
+	help_answered(c);
 	if (c->fault.err != ERR_OK)
 		fail_msg("fault: %s", c->fault.message);
 	assert_int_equal(json_parse(buf_slice(&c->result), JSON_DEPTH_MAX, &result, NULL, 0), JSON_OK);
@@ -105,7 +111,7 @@ UNUSED static const json_t *help_answer(struct call *c)
 /* Answers; it must be a fault. */
 UNUSED static void help_answer_fault(struct call *c, enum err err, const char *says)
 {
-	c->handler->answer(c);
+	help_answered(c);
 	assert_int_equal(c->fault.err, err);
 	if (!strstr(c->fault.message, says))
 		fail_msg("\"%s\" lacks \"%s\"", c->fault.message, says);

@@ -140,9 +140,7 @@ static struct call *shown(const char *arguments)
 	s->columns = columns;
 	s->columns_n = ARRAY_LEN(columns);
 	s->total_rows = ARRAY_LEN(names);
-	s->pages = arena_alloc(c->arena, sizeof *s->pages);
-	s->pages[0] = (struct page){0, rows};
-	s->pages_n = 1;
+	help_fill(c, s, 0, rows);
 	c->handler->answer(c);
 	assert_false(c->answer.is_error);
 	return c;

@@ -211,9 +211,9 @@ static void test_handlers(void **state)
 	assert_null(method_handler(MCP_UNKNOWN));
 	for (enum method_id m = MCP_RESOURCES_LIST; m <= MCP_RESOURCES_READ; m++)
 		assert_non_null(method_handler(m));
-	/* the cache of names is NET's */
+	/* the index of names is NET's */
 	assert_true(method_handler(MCP_COMPLETE)->plan_on_net);
-	assert_true(method_handler(MCP_COMPLETE)->answer_on_net);
+	assert_non_null(method_handler(MCP_COMPLETE)->settle);
 }
 
 int main(void)

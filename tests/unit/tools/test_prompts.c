@@ -91,24 +91,25 @@ static void has_not(const char *text, const char *part)
 static void columns_set(struct call *c, size_t n, const char *const *names)
 {
 	struct statement *s = &c->plan[0];
-	json_t *rows = json_array();
 
 	s->columns = arena_alloc(c->arena, n * sizeof *s->columns);
 	s->columns_n = n;
 	for (size_t i = 0; i < n; i++)
 		s->columns[i] = (struct column){.name = names[i], .type = "TEXT", .kind = COLUMN_TEXT};
-	assert_true(arena_attach(c->arena, rows, json_release));
-	s->pages = arena_alloc(c->arena, sizeof *s->pages);
-	s->pages[0] = (struct page){0, rows};
-	s->pages_n = 1;
+	s->cells = cells_new(c->arena, n, 1 << 20);
+	assert_non_null(s->cells);
 	s->state = STATEMENT_SUCCEEDED;
 }
 
 static void row_add(struct call *c, const char *a, const char *b, const char *kind, const char *d, const char *e)
 {
-	assert_int_equal(
-	    json_array_append_new(c->plan[0].pages[0].rows, json_pack("[s?, s?, s?, s?, s?]", a, b, kind, d, e)), 0);
-	c->plan[0].total_rows++;
+	const char *const texts[] = {a, b, kind, d, e};
+	struct cell row[ARRAY_LEN(texts)];
+
+	for (size_t i = 0; i < ARRAY_LEN(texts); i++)
+		row[i] = (struct cell){texts[i], texts[i] ? strlen(texts[i]) : 0, texts[i] ? strlen(texts[i]) : 0};
+	assert_true(cells_add(c->plan[0].cells, row, ARRAY_LEN(row)));
+	c->plan[0].rows_n = ++c->plan[0].total_rows;
 }
 
 static const char *const object_columns[] = {"name", "schema_name", "kind", "comment", "rows"};

@@ -72,8 +72,8 @@ static void test_writes(void **state)
 	    {"SELECT 1", false, false, CLASS_READ, "SELECT 1"},
 	    {"DELETE FROM T", false, true, CLASS_DML, "DELETE FROM T"},
 	    {"DROP TABLE T", false, true, CLASS_DDL, "DROP TABLE T"},
-	    {"DELETE FROM T", true, false, CLASS_DML, "EXPLAIN USING TEXT DELETE FROM T"},
-	    {"SELECT 1", true, false, CLASS_READ, "EXPLAIN USING TEXT SELECT 1"},
+	    {"DELETE FROM T", true, false, CLASS_DML, "EXPLAIN USING JSON DELETE FROM T"},
+	    {"SELECT 1", true, false, CLASS_READ, "EXPLAIN USING JSON SELECT 1"},
 	};
 
 	(void)state;
@@ -235,9 +235,7 @@ static void probed(struct call *c, const char *role, const char *warehouse, cons
 	json_t *rows = json_pack("[[s?, s?, s?, s?]]", role, warehouse, database, schema);
 
 	assert_true(arena_attach(c->arena, rows, json_release));
-	s->pages = arena_alloc(c->arena, sizeof *s->pages);
-	s->pages[0] = (struct page){0, rows};
-	s->pages_n = 1;
+	help_fill(c, s, 0, rows);
 	s->state = STATEMENT_SUCCEEDED;
 	c->handler->confirm(c);
 }

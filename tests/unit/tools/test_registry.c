@@ -1,9 +1,9 @@
 /* Definitions as a principal sees them: whole, honest, and cut to its policy. */
 #include "help.h"
 
-static const char *const names[] = {"execute_query",   "get_result",  "cancel_query",   "list_objects",
-				    "describe_object", "set_context", "list_databases", "list_views",
-				    "describe_view",   "query_view"};
+static const char *const names[] = {"execute_query",  "get_result",      "cancel_query", "list_objects",
+				    "search_catalog", "describe_object", "set_context",  "list_databases",
+				    "list_views",     "describe_view",   "query_view"};
 
 static struct policy policies[6];
 
@@ -278,6 +278,7 @@ static void test_statements_bound_tools(void **state)
 		bool callable;
 	} cases[] = {
 	    {CLASS_READ, "list_objects", false},   {CLASS_READ, "describe_object", false},
+	    {CLASS_READ, "search_catalog", false}, {CLASS_METADATA, "search_catalog", true},
 	    {CLASS_READ, "list_databases", false}, {CLASS_READ, "list_views", false},
 	    {CLASS_READ, "describe_view", false},  {CLASS_READ, "query_view", true},
 	    {CLASS_READ, "execute_query", true},   {CLASS_READ, "get_result", true},
@@ -313,7 +314,7 @@ static void test_instructions(void **state)
 		assert_true(tools_instructions(&b, &conf, &policies[p]));
 		assert_true(b.n > 100 && b.n <= 1536);
 		assert_true(utf8_valid(buf_slice(&b)));
-		assert_non_null(strstr(buf_text(&b), "list_objects, describe_object, execute_query"));
+		assert_non_null(strstr(buf_text(&b), "search_catalog, describe_object, execute_query"));
 		assert_non_null(strstr(buf_text(&b), "get_result"));
 	}
 	buf_clear(&b);
@@ -350,7 +351,7 @@ static void test_instructions_of_long_lists(void **state)
 			assert_true(b.n <= 1536);
 			assert_true(utf8_valid(buf_slice(&b)));
 			assert_non_null(strstr(buf_text(&b), "Databases: D0"));
-			assert_non_null(strstr(buf_text(&b), "list_objects, describe_object, execute_query"));
+			assert_non_null(strstr(buf_text(&b), "search_catalog, describe_object, execute_query"));
 			assert_non_null(strstr(buf_text(&b), "set_context"));
 			buf_free(&b);
 		}

@@ -35,9 +35,7 @@ static struct call *ended(const char *arguments, size_t total, size_t first, siz
 	s->columns = columns;
 	s->columns_n = ARRAY_LEN(columns);
 	s->total_rows = total;
-	s->pages = arena_alloc(c->arena, sizeof *s->pages);
-	s->pages[0] = (struct page){first, rows};
-	s->pages_n = 1;
+	help_fill(c, s, first, rows);
 	clock_advance(1234 * USEC_PER_MS);
 	return c;
 }
@@ -217,6 +215,26 @@ static void test_json_truncated(void **state)
 	json_decref(j);
 }
 
+/* JSON has no NaN: how many became null is told where it has happened. */
+static void test_json_nulled(void **state)
+{
+	struct call *c;
+	json_t *j;
+
+	(void)state;
+	columns[1] = (struct column){.name = "T", .type = "REAL", .kind = COLUMN_REAL, .precision = -1, .scale = -1};
+	c = ended("{\"query\":\"SELECT 1\",\"format\":\"json\"}", 2, 0, 2, "NaN");
+	j = structured(c);
+	assert_string_equal(json_text_of(j, "note"),
+			    "2 values of NaN, infinity or undefined are shown as null; csv shows them");
+	json_decref(j);
+	j = structured(ended("{\"query\":\"SELECT 1\",\"format\":\"json\"}", 1, 0, 1, "1.5"));
+	assert_null(json_object_get(j, "note"));
+	json_decref(j);
+	columns[1] = (struct column){
+	    .name = "T", .type = "TEXT", .kind = COLUMN_TEXT, .nullable = true, .precision = -1, .scale = -1};
+}
+
 /* The session's preference counts where the call says nothing. */
 static void test_preferences(void **state)
 {
@@ -248,12 +266,13 @@ static void test_does_not_fit(void **state)
 	enum { WIDE = 2000 };
 	static struct column wide[WIDE];
 	static char name[256];
-	struct call *c = ended("{\"query\":\"SELECT 1\"}", 1, 0, 1, "x");
+	struct call *c = help_plan("list_objects", "{\"kind\":\"database\"}");
 
 	(void)state;
 	memset(name, 'n', sizeof name - 1);
 	for (size_t i = 0; i < WIDE; i++)
 		wide[i] = (struct column){.name = name, .type = "TEXT", .kind = COLUMN_TEXT};
+	c->plan[0].state = STATEMENT_SUCCEEDED;
 	c->plan[0].columns = wide;
 	c->plan[0].columns_n = WIDE;
 	c->handler->answer(c);
@@ -380,10 +399,11 @@ int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, help_set_up, help_tear_down)
 	const struct CMUnitTest tests[] = {
-	    TEST(test_csv_first_line), TEST(test_csv_context_forms),     TEST(test_csv_long_values),
-	    TEST(test_cut_at_size),    TEST(test_json_contract),         TEST(test_json_truncated),
-	    TEST(test_preferences),    TEST(test_does_not_fit),          TEST(test_running),
-	    TEST(test_failures),       TEST(test_failure_text_and_meta), TEST(test_outcome_unknown),
+	    TEST(test_csv_first_line),  TEST(test_csv_context_forms), TEST(test_csv_long_values),
+	    TEST(test_cut_at_size),     TEST(test_json_contract),     TEST(test_json_truncated),
+	    TEST(test_json_nulled),     TEST(test_preferences),       TEST(test_does_not_fit),
+	    TEST(test_running),         TEST(test_failures),          TEST(test_failure_text_and_meta),
+	    TEST(test_outcome_unknown),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,0 +1,315 @@
+/* Results that are read as they come: held at the window, given up, gone on with, and told row by row only once. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+#include <cmocka.h>
+
+#include "../../src/snowflake/internal.h"
+/* one program per test file: this is a part of it */
+#include "script.c"
+
+#define HANDLE   "01b2c3d4-0000-0001-0000-000100020003"
+#define RUNNING  "{\"code\":\"333334\",\"message\":\"as scripted\",\"statementHandle\":\"" HANDLE "\"}"
+#define ROW_TYPE "\"rowType\":[{\"name\":\"N\",\"type\":\"text\",\"nullable\":true}]"
+#define ROWS     20000 /* of 50 bytes: more than the window of a request, and than one visit to a WORKER */
+#define ROW      "\"%06zu the quick brown fox jumps over the lazy dog\""
+
+static struct buf big, parts[3];
+
+static void add_rows(struct buf *b, size_t from, size_t n)
+{
+	for (size_t i = 0; i < n; i++)
+		buf_addf(b, "%s[" ROW "]", i ? "," : "", from + i);
+}
+
+static int set_up(void **state)
+{
+	(void)state;
+	big = buf_with_ceiling(4 << 20);
+	buf_addf(&big,
+		 "{\"resultSetMetaData\":{\"numRows\":%d," ROW_TYPE "},\"statementHandle\":\"" HANDLE "\",\"data\":[",
+		 ROWS);
+	add_rows(&big, 0, ROWS);
+	buf_adds(&big, "]}");
+	for (size_t p = 0; p < ARRAY_LEN(parts); p++)
+		parts[p] = buf_with_ceiling(4 << 20);
+	buf_addf(&parts[0],
+		 "{\"resultSetMetaData\":{\"partitionInfo\":[{\"rowCount\":%d},{\"rowCount\":%d},{\"rowCount\":%d}]"
+		 "," ROW_TYPE "},\"statementHandle\":\"" HANDLE "\",\"data\":[",
+		 ROWS, ROWS, 10);
+	add_rows(&parts[0], 0, ROWS);
+	buf_adds(&parts[0], "]}");
+	buf_adds(&parts[1], "{\"data\":[");
+	add_rows(&parts[1], ROWS, ROWS);
+	buf_adds(&parts[1], "]}");
+	buf_adds(&parts[2], "[");
+	add_rows(&parts[2], 2 * ROWS, 10);
+	buf_adds(&parts[2], "]");
+	return 0;
+}
+
+static int tear_down(void **state)
+{
+	(void)state;
+	buf_free(&big);
+	for (size_t p = 0; p < ARRAY_LEN(parts); p++)
+		buf_free(&parts[p]);
+	return 0;
+}
+
+/* A call for a window of the result. */
+static struct call *page(size_t offset, size_t rows)
+{
+	struct call *c = script_call(NULL);
+
+	c->plan[0].kind = STATEMENT_ATTACH;
+	c->plan[0].offset = offset;
+	c->plan[0].rows = rows;
+	c->plan[0].budget = (struct rows_budget){rows, 4 << 20, 2048};
+	memcpy(c->plan[0].handle, HANDLE, sizeof HANDLE);
+	c->deadline = clock_now() + 600 * USEC_PER_S;
+	return c;
+}
+
+static void has(const struct call *c, size_t from, size_t n)
+{
+	struct buf want = buf_with_ceiling(4 << 20);
+
+	buf_adds(&want, "N\n");
+	for (size_t i = from; i < from + n; i++)
+		buf_addf(&want, "%06zu the quick brown fox jumps over the lazy dog\n", i);
+	assert_int_equal(c->plan[0].state, STATEMENT_SUCCEEDED);
+	assert_int_equal(c->plan[0].rows_n, n);
+	assert_string_equal(buf_text(&c->plan[0].text), buf_text(&want));
+	buf_free(&want);
+}
+
+static void test_whole(void **state)
+{
+	struct script_line lines[] = {{WIRE_POLL, .status = 200, .answer = buf_text(&big)}};
+	struct call *c;
+
+	(void)state;
+	script_open(lines, ARRAY_LEN(lines));
+	c = page(0, ROWS);
+	script_start(c);
+	assert_int_equal(script_run(), 1);
+	has(c, 0, ROWS);
+	assert_int_equal(c->plan[0].total_rows, ROWS);
+	script_close();
+}
+
+/* The next page is read on from where the last one stopped: one request for all of them. */
+static void test_read_on(void **state)
+{
+	struct script_line lines[] = {{WIRE_POLL, .status = 200, .answer = buf_text(&big)}};
+	struct call *c[4];
+
+	(void)state;
+	script_open(lines, ARRAY_LEN(lines));
+	for (size_t i = 0; i < ARRAY_LEN(c); i++) {
+		c[i] = page(i * ROWS / 4, ROWS / 4);
+		script_start_at(c[i], (usec_t)(1 + i * 50) * USEC_PER_S);
+	}
+	assert_int_equal(script_run(), 4);
+	for (size_t i = 0; i < ARRAY_LEN(c); i++) {
+		has(c[i], i * ROWS / 4, ROWS / 4);
+		assert_int_equal(c[i]->plan[0].total_rows, ROWS);
+		assert_int_equal(c[i]->plan[0].columns_n, 1);
+	}
+	assert_int_equal(script_bytes(), big.n);
+	assert_true(script_held() > 0);
+	script_close();
+}
+
+/* Who comes for other rows, who is another, and who comes too late, asks anew; the first of them alone reads on. */
+static void test_not_for_everybody(void **state)
+{
+	struct script_line lines[5];
+	struct call *c[5];
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(lines); i++)
+		lines[i] = (struct script_line){WIRE_POLL, .status = 200, .answer = buf_text(&big)};
+	script_open(lines, ARRAY_LEN(lines));
+	c[0] = page(0, 1000);
+	c[1] = page(2000, 1000); /* not the next one */
+	c[2] = page(1000, 1000); /* somebody else's */
+	snprintf(c[2]->request->principal.subject, sizeof c[2]->request->principal.subject, "bob");
+	c[3] = page(1000, 1000);
+	c[4] = page(2000, 500); /* that of 1 and that of 3 both wait here */
+	for (size_t i = 0; i < ARRAY_LEN(c); i++)
+		script_start_at(c[i], (usec_t)(1 + i) * USEC_PER_S);
+	struct call *late = page(2500, 10), *later = page(2510, 10);
+	script_start_at(late, 30 * USEC_PER_S);
+	script_start_at(later, 100 * USEC_PER_S);
+	assert_int_equal(script_run(), 7);
+	has(c[0], 0, 1000);
+	has(c[1], 2000, 1000);
+	has(c[2], 1000, 1000);
+	has(c[3], 1000, 1000);
+	has(c[4], 2000, 500);
+	has(late, 2500, 10);
+	has(later, 2510, 10);
+	script.at = script.n;
+	script_close();
+}
+
+/* Pages over the borders of partitions; what is not wanted is not fetched. */
+static void test_partitions(void **state)
+{
+	struct script_line lines[] = {
+	    {WIRE_POLL, .status = 200, .answer = buf_text(&parts[0])},
+	    {WIRE_FETCH, .with = "&partition=1", .status = 200, .answer = buf_text(&parts[1])},
+	    {WIRE_FETCH, .with = "&partition=2", .status = 200, .answer = buf_text(&parts[2])}};
+	struct call *first, *second, *third;
+
+	(void)state;
+	script_open(lines, ARRAY_LEN(lines));
+	first = page(0, ROWS - 10);
+	second = page(ROWS - 10, 20);
+	third = page(ROWS + 10, ROWS);
+	script_start_at(first, USEC_PER_S);
+	script_start_at(second, 2 * USEC_PER_S);
+	script_start_at(third, 3 * USEC_PER_S);
+	assert_int_equal(script_run(), 3);
+	has(first, 0, ROWS - 10);
+	has(second, ROWS - 10, 20);
+	has(third, ROWS + 10, ROWS);
+	assert_int_equal(third->plan[0].total_rows, 2 * ROWS + 10);
+	script_close();
+}
+
+/* A page far behind: of partition 0 only the metadata is read. */
+static void test_far(void **state)
+{
+	struct script_line lines[] = {
+	    {WIRE_POLL, .status = 200, .answer = buf_text(&parts[0])},
+	    {WIRE_FETCH, .with = "&partition=2", .status = 200, .answer = buf_text(&parts[2])}};
+	struct call *c;
+
+	(void)state;
+	script_open(lines, ARRAY_LEN(lines));
+	c = page(2 * ROWS + 5, 5);
+	script_start(c);
+	assert_int_equal(script_run(), 1);
+	has(c, 2 * ROWS + 5, 5);
+	assert_true(script_bytes() < 500000);
+	script_close();
+}
+
+/* Broken in the middle, and not what it was announced as: read again, without a row told twice. */
+static void test_broken(void **state)
+{
+	struct script_line lines[] = {
+	    {WIRE_POLL, .status = 200, .answer = buf_text(&parts[0]), .breaks_after = 700000, .result = WIRE_BROKEN},
+	    {WIRE_FETCH, .with = "&partition=1", .status = 200, .answer = buf_text(&parts[1]), .breaks_after = 600000,
+	     .result = WIRE_TIMEOUT}, /* ahead, as the next */
+	    {WIRE_FETCH, .with = "&partition=2", .status = 200, .answer = "[]"},
+	    {WIRE_FETCH, .with = "&partition=0", .status = 200, .answer = buf_text(&parts[0])},
+	    {WIRE_FETCH, .with = "&partition=1", .status = 503, .answer = ""},
+	    {WIRE_FETCH, .with = "&partition=1", .status = 200, .answer = buf_text(&parts[1])},
+	    {WIRE_FETCH, .with = "&partition=2", .status = 200, .answer = buf_text(&parts[2])}};
+	struct call *c;
+
+	(void)state;
+	script_open(lines, ARRAY_LEN(lines));
+	script_conf()->snowflake_retries = 4;
+	c = page(0, 3 * ROWS);
+	script_start(c);
+	assert_int_equal(script_run(), 1);
+	has(c, 0, 2 * ROWS + 10);
+	script_close();
+}
+
+/* What is under way is given up. */
+static void test_cancelled(void **state)
+{
+	for (usec_t at = 5; at < 60; at += 3) {
+		struct script_line lines[] = {{WIRE_POLL, .status = 200, .answer = buf_text(&parts[0])},
+					      {WIRE_FETCH, .status = 200, .answer = buf_text(&parts[1])},
+					      {WIRE_FETCH, .status = 200, .answer = buf_text(&parts[2])}};
+		struct call *c;
+
+		(void)state;
+		script_open(lines, ARRAY_LEN(lines));
+		c = page(0, 3 * ROWS);
+		script_start(c);
+		script_cancel_at(1, at * USEC_PER_MS);
+		assert_int_equal(script_run(), 1);
+		assert_true(c->cancelled);
+		script.at = script.n;
+		script_close();
+	}
+}
+
+/* Only the outcome is wanted: the rows behind the metadata stay where they are. */
+static void test_outcome(void **state)
+{
+	struct script_line lines[] = {{WIRE_POLL, .status = 200, .answer = buf_text(&parts[0])}};
+	struct call *c;
+
+	(void)state;
+	script_open(lines, ARRAY_LEN(lines));
+	c = page(0, 0);
+	script_start(c);
+	assert_int_equal(script_run(), 1);
+	assert_int_equal(c->plan[0].state, STATEMENT_SUCCEEDED);
+	assert_int_equal(c->plan[0].total_rows, 2 * ROWS + 10);
+	assert_int_equal(c->plan[0].columns_n, 1);
+	assert_true(script_bytes() < 500000);
+	script_close();
+}
+
+/* The caller was answered `running` before the rows came: nobody reads them. */
+static void test_answered_before(void **state)
+{
+	struct script_line lines[] = {{WIRE_SUBMIT, .status = 202, .answer = RUNNING},
+				      {WIRE_POLL, .status = 202, .answer = RUNNING, .takes = 2 * USEC_PER_S},
+				      {WIRE_POLL, .status = 200, .answer = buf_text(&big)}};
+	struct call *c;
+
+	(void)state;
+	script_open(lines, ARRAY_LEN(lines));
+	c = script_call("SELECT 1");
+	c->deadline = clock_now() + USEC_PER_S;
+	script_start(c);
+	assert_int_equal(script_run(), 1);
+	assert_int_equal(script_early(), 1);
+	assert_int_equal(c->plan[0].state, STATEMENT_SUCCEEDED);
+	assert_int_equal(c->plan[0].rows_n, 0);
+	assert_true(script_bytes() < 200000);
+	script_close();
+}
+
+/* Rows that come one by one for ever are not waited for. */
+static void test_too_slow(void **state)
+{
+	struct script_line lines[] = {{WIRE_POLL, .status = 200, .answer = buf_text(&parts[0])},
+				      {WIRE_FETCH, .with = "&partition=1", .status = 200, .answer = buf_text(&parts[1]),
+				       .takes = 3600 * USEC_PER_S}};
+	struct call *c;
+
+	(void)state;
+	script_open(lines, ARRAY_LEN(lines));
+	script_conf()->snowflake_retries = 0;
+	c = page(ROWS, 10);
+	c->deadline = clock_now() + 5 * USEC_PER_S;
+	script_start(c);
+	assert_int_equal(script_run(), 1);
+	assert_int_equal(c->plan[0].state, STATEMENT_FAILED);
+	assert_true(script_elapsed() < 70 * USEC_PER_S);
+	script_close();
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+	    cmocka_unit_test(test_whole),      cmocka_unit_test(test_read_on), cmocka_unit_test(test_not_for_everybody),
+	    cmocka_unit_test(test_partitions), cmocka_unit_test(test_far),     cmocka_unit_test(test_broken),
+	    cmocka_unit_test(test_cancelled),  cmocka_unit_test(test_outcome), cmocka_unit_test(test_answered_before),
+	    cmocka_unit_test(test_too_slow),
+	};
+	return cmocka_run_group_tests(tests, set_up, tear_down);
+}
