@@ -44,18 +44,31 @@ CREATE OR REPLACE SECURITY INTEGRATION SNOWGATE_EXTERNAL_OAUTH
   -- `scp` is a list of one: session:role:<ROLE>. No token of the gateway says "any role", and none could:
   EXTERNAL_OAUTH_SCOPE_MAPPING_ATTRIBUTE = 'scp'
   EXTERNAL_OAUTH_ANY_ROLE_MODE = DISABLE
-  -- The second fence behind the gateway's own policy: these roles and no others, whatever a token says.
+  -- The second fence behind the gateway's own policy: no other primary role, whatever a token says. Of secondary roles
+  -- it says nothing: see 3.
   EXTERNAL_OAUTH_ALLOWED_ROLES_LIST = ('SNOWGATE_READER')
   COMMENT = 'users of snowgate, the MCP gateway';
 
--- 2. Who may come: an ordinary user with the role. Nothing else is needed; the user keeps his own way to log in.
+-- 2. Who may come: an ordinary user with the role, who keeps his own way to log in.
 -- CREATE USER ALICE LOGIN_NAME = 'ALICE@EXAMPLE.COM' DEFAULT_SECONDARY_ROLES = ();
 -- GRANT ROLE SNOWGATE_READER TO USER ALICE;
 
--- 3. From where: the network policies of the account and of the users count for these tokens too. A user who may come
+-- 3. Required: no secondary roles. A user's DEFAULT_SECONDARY_ROLES are ('ALL') unless somebody changed them, and then
+--    whatever any role of the user may read or change is open beside the role of the token: the list above and the
+--    gateway's policy would hold for CREATE alone. For each user who comes through the gateway (it counts for his other ways to
+--    log in as well):
+-- ALTER USER ALICE SET DEFAULT_SECONDARY_ROLES = ();
+--    Or with a session policy, which nobody can undo for himself. For the account it counts for everybody there, with or
+--    without the gateway; instead, for each user: ALTER USER ... SET SESSION POLICY. One that is set already is altered:
+-- CREATE SESSION POLICY <SALES>.PUBLIC.SNOWGATE_ONE_ROLE ALLOWED_SECONDARY_ROLES = ();
+-- ALTER ACCOUNT SET SESSION POLICY <SALES>.PUBLIC.SNOWGATE_ONE_ROLE;
+--    `snowgate doctor` tells where a secondary role is active. For a user:
+-- SHOW USERS LIKE 'ALICE' ->> SELECT "name", "default_secondary_roles" FROM $1;
+
+-- 4. From where: the network policies of the account and of the users count for these tokens too. A user who may come
 --    from the office only has to be allowed the gateway's addresses as well (a network rule as in setup.sql):
 -- ALTER NETWORK POLICY <OFFICE_POLICY> ADD ALLOWED_NETWORK_RULE_LIST = ('<SALES>.PUBLIC.SNOWGATE_RULE');
 
--- 4. What Snowflake sees of a token that it refuses:
+-- 5. What Snowflake sees of a token that it refuses:
 DESC SECURITY INTEGRATION SNOWGATE_EXTERNAL_OAUTH;
 -- SELECT SYSTEM$VERIFY_EXTERNAL_OAUTH_TOKEN('<token>');

@@ -76,18 +76,20 @@ struct statement {
 	/* fixed by the plan */
 	const char *sql;         /* RUN */
 	const char *path, *body; /* REST: the path with its query; JSON text */
-	/* REST, or NULL: the answer is a stream of events, and this is called with each as it comes. True: *notice is to
-	 * be told to a client that listens. SNOWFLAKE. */
+	/* REST, or NULL: the answer is a stream of events, and this is called with each as it comes. True: *notice is
+	 * to be told to a client that listens. SNOWFLAKE. */
 	bool (*event)(struct call *c, const struct sse_message *event, struct notice *notice);
-	const char *settings;    /* RUN: an ALTER SESSION that goes before it in one request; NULL: none */
-	size_t statements;       /* RUN: in `sql`, where there is more than one */
-	json_t *bindings;        /* array of {"type","value"}; NULL for none; owned by the arena */
+	size_t collected;     /* REST: bytes of events that are kept; event()'s to count */
+	bool crowded;         /* REST: too much is held for all calls together: event() keeps no more */
+	const char *settings; /* RUN: an ALTER SESSION that goes before it in one request; NULL: none */
+	size_t statements;    /* RUN: in `sql`, where there is more than one */
+	json_t *bindings;     /* array of {"type","value"}; NULL for none; owned by the arena */
 	struct context context;
-	bool metadata;       /* the gateway's own short one: sent sync, not journalled */
-	bool write;          /* CLASS_DML or more: retry=true from the first try, journalled */
-	int64_t timeout_s;   /* Snowflake's limit on it */
-	size_t offset, rows; /* the window of rows wanted; rows 0: only the outcome */
-	size_t bytes;        /* metadata: most bytes of rows kept */
+	bool metadata;           /* the gateway's own short one: sent sync, not journalled */
+	bool write;              /* CLASS_DML or more: retry=true from the first try, journalled */
+	int64_t timeout_s;       /* Snowflake's limit on it */
+	size_t offset, rows;     /* the window of rows wanted; rows 0: only the outcome */
+	size_t bytes;            /* metadata: most bytes of rows kept */
 	enum rows_format format; /* what rows are written as, but for metadata */
 	struct rows_budget budget;
 	bool whole; /* every row to the end, in pieces that step emit takes out of `text` */
@@ -95,9 +97,9 @@ struct statement {
 	enum statement_state state;
 	char request_id[37];
 	char handle[64]; /* query id; ATTACH and CANCEL: given */
-	/* of a multi-statement request: the handle of the whole, and those of its statements; `handle` is then the last
-	 * one's, whose rows are the statement's */
-	char parent[64];
+	/* of a multi-statement request: the handles of its statements; `handle` is then the last one's, whose rows are
+	 * the statement's. Without the ALTER SESSION of `settings`, but where the request was another call's (ATTACH).
+	 */
 	const char *const *children;
 	size_t children_n;
 	usec_t sent;
@@ -107,10 +109,11 @@ struct statement {
 	struct column *columns;
 	size_t columns_n, total_rows;
 	size_t partitions_n, next_partition;
-	size_t rows_n;             /* of the window, that are there */
-	struct cells *cells;       /* metadata: here; NULL: none */
-	struct rows_writer writer; /* else: in `text`, as written by it; begun where columns are known and rows wanted */
-	struct buf text;           /* freed with the call */
+	size_t rows_n;       /* of the window, that are there */
+	struct cells *cells; /* metadata: here; NULL: none */
+	struct rows_writer
+	    writer;      /* else: in `text`, as written by it; begun where columns are known and rows wanted */
+	struct buf text; /* freed with the call */
 	bool has_stats;
 	int64_t inserted, updated, deleted, duplicates;
 	/* reading: SNOWFLAKE's, and its holder's while a slice is decoded elsewhere */

@@ -61,7 +61,10 @@ struct connection {
 /* Whether each principal is a Snowflake user of its own there. */
 bool connection_is_per_user(const struct connection *c);
 /* Appends the Snowflake user that statements of this principal run as; what a connection with one user for all names is
- * appended for everybody ("" where the token alone says it). False, and nothing appended: the principal has none. */
+ * appended for everybody ("" where the token alone says it). False, and nothing appended: the principal has none.
+ * `users` and `user` are for API keys (by name) and the local user ("local"): subjects that this gateway itself gives
+ * out. One of an OAuth issuer (PRINCIPAL_TOKEN) never has one, whatever it is called: another issuer's "alice" is
+ * somebody else, and nothing here names issuers. */
 bool connection_login(const struct connection *c, const struct principal *p, struct buf *login) MUST_USE;
 /* Fills id; for connections that are made by hand. */
 void connection_identify(struct connection *c);
@@ -104,13 +107,14 @@ enum toolset {
 enum cortex_kind { CORTEX_SEARCH, CORTEX_ANALYST, CORTEX_AGENT, CORTEX_KINDS_N };
 struct cortex_service {
 	enum cortex_kind kind;
-	const char *name;        /* as clients say it; unique in its kind */
+	const char *name;        /* as clients say it; unique */
 	const char *description; /* "" where not given */
 	/* the service, the agent, the semantic view; or the stage on which the semantic model lies */
 	const char *database, *schema, *object;
-	const char *model;    /* ANALYST over a file: "@DB.SCHEMA.STAGE/model.yaml"; else NULL */
-	struct texts columns; /* SEARCH: what is returned where the caller does not say; empty: all */
-	int64_t limit;        /* SEARCH: results, the same way; default 10 */
+	const char *model;      /* ANALYST over a file: "@DB.SCHEMA.STAGE/model.yaml"; else NULL */
+	struct texts columns;   /* SEARCH: what is returned where the caller does not say; empty: all */
+	int64_t limit;          /* SEARCH: results, the same way; default 10 */
+	const char *connection; /* the one through which it is there; NULL: any */
 };
 
 /* Is the person behind the client asked before a destructive statement (DELETE, UPDATE, MERGE, TRUNCATE, DROP, CREATE
@@ -127,10 +131,12 @@ struct policy {
 	struct texts roles;                  /* allowed roles; the first is the default; empty: the connection's only */
 	const char *warehouse;               /* fixed: the argument disappears from the schema; NULL: free */
 	struct texts databases;              /* allowed databases; empty: all. One: it is fixed */
-	struct texts cortex;                 /* names of the Cortex services it may use; empty: all in its databases */
-	unsigned statements;                 /* enum statement_class bits; default read, metadata */
-	enum policy_confirm confirm;         /* of destructive statements; default ask */
-	unsigned toolsets;                   /* listed; enum toolset bits; default core */
+	/* names of the Cortex services it may use; empty: all in its databases but agents, which may do more than read
+	 * and are always named */
+	struct texts cortex;
+	unsigned statements;         /* enum statement_class bits; default read, metadata */
+	enum policy_confirm confirm; /* of destructive statements; default ask */
+	unsigned toolsets;           /* listed; enum toolset bits; default core */
 	const struct limits *limits;
 };
 
@@ -201,7 +207,7 @@ const struct policy *conf_policy(const struct conf *conf, const struct principal
 /* By name; NULL: the default connection, whose name snowflake_connection holds. NULL where there is none. */
 const struct connection *conf_connection(const struct conf *conf, const char *name);
 
-/* May a principal under this policy use the service? By its name and its database. */
+/* May a principal under this policy use the service? By its name, its database and its connection. */
 bool cortex_allowed(const struct policy *p, const struct cortex_service *s);
 /* The allowed service of this kind and name; NULL where there is none. */
 const struct cortex_service *cortex_find(const struct conf *conf, const struct policy *p, enum cortex_kind kind,

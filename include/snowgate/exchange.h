@@ -60,6 +60,8 @@ struct answer {
 	struct buf body;
 };
 void answer_init(struct answer *a, int status, const char *content_type);
+/* What a GET of a result is told where there is none: {"error":{"code","message","request"}}. Begins *a. */
+void answer_no_result(struct answer *a, int status, enum err err, const char *message, const char *request);
 /* Adds a header; a value over 255 bytes or a ninth header is a programmer's error. */
 void answer_header(struct answer *a, const char *name, const char *format, ...) PRINTF_LIKE(3, 4);
 void answer_free(struct answer *a);

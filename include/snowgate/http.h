@@ -4,10 +4,12 @@
  * that passes hygiene, route, Host, Origin, the gateway's head check (authentication) and the size check is collected,
  * moved to the gateway, and its connection sleeps until it is answered. owner: NET, all of it.
  *
- * A stream is a text/event-stream whose events wait in an outbox: at most OUTBOX_MAX bytes for each stream beyond its
- * first event, and OUTBOXES_MAX for the process. Comments keep it alive (mcp.sse_keepalive), sent in batches on one
- * tick. Who takes nothing out of his outbox for mcp.write_timeout, or for listen.idle_timeout where that is shorter, is
- * cut off.
+ * Whole results are at /results/ beside the endpoint (listen.path): GET and HEAD, answered as streams of bytes.
+ *
+ * A stream is a text/event-stream, or bytes as they are, whose events or pieces wait in an outbox: at most OUTBOX_MAX
+ * bytes for each stream beyond its first event, and OUTBOXES_MAX for the process. Comments keep it alive
+ * (mcp.sse_keepalive), sent in batches on one tick; a stream of bytes has none. Who takes nothing out of his outbox for
+ * mcp.write_timeout, or for listen.idle_timeout where that is shorter, is cut off.
  *
  * A client that closes its sending half counts as one that has left: the two cannot be told apart in time.
  * A refusal drains what the client still sends (at most 8 MiB or 2 s) before it is answered, so that the client sees

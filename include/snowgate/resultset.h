@@ -68,6 +68,7 @@ enum resultset_event resultset_next(struct resultset *r, struct slice *in);
 /* The row of the last RESULTSET_ROW; valid until the next resultset_next(). */
 const struct cell *resultset_row(const struct resultset *r, size_t *n);
 size_t resultset_rows(const struct resultset *r); /* told so far */
+size_t resultset_held(const struct resultset *r); /* bytes of text kept: of the row at hand and around the rows */
 /* Both belong to the reader, texts and columns included, and go with it. */
 const struct resultset_head *resultset_head(const struct resultset *r); /* NULL before RESULTSET_HEAD */
 const struct resultset_tail *resultset_tail(const struct resultset *r); /* whole after RESULTSET_END */

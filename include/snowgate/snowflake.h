@@ -4,6 +4,12 @@
  * context with each statement. Its steps (sign, submit, poll, fetch, decode) move calls; everything here is owned by
  * SNOWFLAKE unless said otherwise. Source of the wire: snowflake-rest.md A, B.
  *
+ * Rows. Answers that may be large come in pieces (wire_request.more): what has come is handed to a WORKER slice by
+ * slice while the transfer fills its window, and is held where that is full. So a result of any size costs a window for
+ * each partition under way (four at most, in order), one slice, the row at hand, and the text it becomes. A row is
+ * written as it is read, and reading stops at the one that did not fit: who asks for the next rows within a minute gets
+ * them from there (park.c). What breaks is asked for again, and rows that were delivered are passed over.
+ *
  * The wire is a vtable, so that the simulator can script it.
  */
 #ifndef SNOWGATE_SNOWFLAKE_H
@@ -88,7 +94,7 @@ size_t snowflake_busy(void);
 /* ---- results: bytes of answers held for all calls together ---- */
 #define RESULT_CEILING  ((size_t)64 << 20)  /* of one answer, decompressed */
 #define RESULTS_CEILING ((size_t)128 << 20) /* of all answers that are read, decoded or fetched at one time */
-/* Counts n more bytes; false (and nothing counted) above the ceiling. */
+/* Counts n more bytes; false (and nothing counted) above the ceiling. Any thread; given back by any. */
 bool results_take(size_t n) MUST_USE;
 void results_give(size_t n);
 
@@ -111,11 +117,19 @@ struct token_waiter {
 	void (*news)(struct token_waiter *);
 	struct token_waiter *next, **prev;
 };
-enum token_state { TOKEN_READY, TOKEN_WAIT, TOKEN_FAILED };
+enum token_state { TOKEN_READY, TOKEN_WAIT, TOKEN_LATER, TOKEN_FAILED };
 /* A token of this identity: from the cache, minted, read, or fetched (one fetch per identity, whoever asks). One that
  * nears its end is renewed in the background and served meanwhile. TOKEN_WAIT: `waiter` gets news; it waits once.
- * TOKEN_FAILED: *why is a clause that says what to do, valid until the next call of a token function; a fetch that
- * failed is tried again a second later at the earliest. */
+ * TOKEN_FAILED: it is refused, or cannot be made of what is configured. TOKEN_LATER: what keeps it away may pass by
+ * itself (a token endpoint that cannot be reached, 5xx, 429, no place in the cache). In both cases *why is a clause
+ * that says what to do, valid until the next call of a token function; a fetch that failed is tried again a second
+ * later at the earliest.
+ *
+ * Files (keys, tokens) are looked at on this thread, each at most once a second for each connection, and once more
+ * in a second where what was read of it is refused: so what changes there may count a second late. What remains on a
+ * mount that hangs: each of these looks holds up the thread. One that succeeds after a change also reads the file, and
+ * opens an encrypted key (PBKDF2, as long as its maker chose); each of the users of an External OAuth connection shares
+ * one such key. */
 enum token_state token_get(const struct identity *who, struct token_view *view, struct token_waiter *waiter,
 			   const char **why) MUST_USE;
 void token_unwait(struct token_waiter *waiter); /* not waiting: nothing happens */
@@ -123,9 +137,10 @@ void token_unwait(struct token_waiter *waiter); /* not waiting: nothing happens 
  * token given in the configuration, a file that has not changed, one that was renewed this very second. Two keys take
  * turns, so that who asks has to count. */
 bool token_renew(const struct identity *who, uint64_t number) MUST_USE;
-/* The thread stops: fetches are given up. Nobody may be waiting. */
-void token_stop(void);
-void token_forget_all(void); /* after token_stop() */
+/* The thread stops: fetches are given up. Nobody may be waiting. True: refresh tokens are being exchanged, and the
+ * answer may hold those that replace them, which would be lost: let the wire go on for a few seconds, and ask again. */
+bool token_stop(void);
+void token_forget_all(void); /* after token_stop(); gives up what is left */
 
 /* ---- parts of it; for unit tests, the fuzzer and `snowgate doctor` ---- */
 /* "<ACCOUNT>.<USER>": upper case, account cut at the first '.', or at the first '-' where it holds ".global"

@@ -56,9 +56,12 @@ struct sql_parameter {
 	const char *value;
 }; /* value NULL: UNSET */
 
+enum sql_transaction { TRANSACTION_NONE, TRANSACTION_BEGINS, TRANSACTION_ENDS };
+
 struct guard_verdict {
 	bool allowed;
-	unsigned class;         /* enum statement_class; 0 where it has none */
+	enum sql_transaction transaction; /* of class CLASS_SCRIPT */
+	unsigned class;                   /* enum statement_class; 0 where it has none */
 	bool destructive;       /* allowed, and what was there may be gone afterwards: tbl/guard.def, DESTROYS */
 	enum sql_effect effect; /* USE and ALTER SESSION SET/UNSET: for the session, not for Snowflake as sent */
 	enum sql_use use;
@@ -99,9 +102,15 @@ struct bounds_verdict {
 	int line, column;
 };
 /* Do all names of a statement that the guard has allowed lie in the current database or in one of `databases`? Decided
- * on tokens and on the safe side: a name of three parts begins with a database, DATABASE, SCHEMA and SHOW ... IN tell
- * what follows them, GET_DDL is refused. False: *verdict says why. Grants are the fence; this keeps honest callers
- * inside it. */
+ * on tokens and on the safe side. False: *verdict says why.
+ *   A name of three parts begins with a database; in CREATE, ALTER, DROP ... SCHEMA one of two parts does, and DATABASE
+ *   tells what follows it. What follows the colon of value:path is no name, that of {'key': value} is one.
+ *   SHOW: a name behind IN begins with a database unless the kind is said (IN SCHEMA name); lists that span databases
+ *   are refused (IN ACCOUNT, DATABASES, SHARES, GRANTS but those ON or OF something; INFORMATION_SCHEMA.DATABASES).
+ *   Names as text: in IDENTIFIER('...'), TABLE('...'), as texts of TABLE(function(...)) and of the functions that
+ *   tbl/guard.def lists as NAMING, and of all in INFORMATION_SCHEMA. There a text of two parts or more begins with a
+ *   database and, in the latter, is a plain literal. Texts elsewhere are no names: SPLIT_PART(x, 'a.b', 1).
+ * Grants are the fence; this keeps honest callers inside it. */
 bool sql_within(struct arena *a, struct slice sql, struct texts databases, struct bounds_verdict *verdict);
 
 /* ---- identifiers ---- */

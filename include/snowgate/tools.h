@@ -33,7 +33,7 @@ struct handler {
 	/* Or NULL. The statements are over, however they ended: what only NET may do with them (the index), and an
 	 * answer that needs it, instead of answer()'s. NET, in settle (tools_settle()). */
 	void (*settle)(struct call *c);
-	bool plan_on_net;   /* uses what NET owns (the index) */
+	bool plan_on_net;   /* uses what NET owns (the index), at any size; methods only, tools are known too late */
 	bool answer_on_net; /* needs what only NET knows: the session's handle, the allowance */
 };
 

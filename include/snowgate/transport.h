@@ -59,7 +59,7 @@ struct transport {
 	 * is. */
 	bool (*uses)(const struct transport *t, const struct conf *conf);
 	/* Stop, in order: nothing new (existing clients go on, each answer closes); then end what is left and free.
-	 * After listen_off() a client that closes is no longer reported gone. */
+	 * After listen_off() a client that closes is no longer reported gone, but for one of a stream of bytes. */
 	void (*listen_off)(struct transport *t);
 	void (*stop)(struct transport *t);
 };

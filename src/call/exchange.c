@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "snowgate/crypt.h"
+#include "snowgate/json.h"
 #include "snowgate/wheel.h"
 
 static void body_free(void *body)
@@ -94,6 +95,14 @@ void answer_init(struct answer *a, int status, const char *content_type)
 	a->status = status;
 	a->content_type = content_type;
 	a->body = buf_with_ceiling(ANSWER_BODY_MAX);
+}
+
+void answer_no_result(struct answer *a, int status, enum err err, const char *message, const char *request)
+{
+	answer_init(a, status, "application/json");
+	buf_addf(&a->body, "{\"error\":{\"code\":\"%s\",\"message\":", err_info(err)->name);
+	json_write_string(&a->body, message, strlen(message));
+	buf_addf(&a->body, ",\"request\":\"%s\"}}", request);
 }
 
 void answer_header(struct answer *a, const char *name, const char *format, ...)

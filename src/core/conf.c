@@ -273,6 +273,7 @@ static const struct conf *finish(struct loading *l, struct node *root, const cha
 		cortex_read(l, node_get(root, "cortex"));
 		policies_read(l, node_get(root, "policies"), &wanted);
 		read_connections(l, root, wanted);
+		cortex_check(l, node_get(root, "cortex"));
 		conf_check(l, root);
 		node_wipe(root);
 	}

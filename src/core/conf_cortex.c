@@ -75,10 +75,10 @@ static bool object_read(struct loading *l, const struct node *map, const struct 
 }
 
 /* @DB.SCHEMA.STAGE/path.yaml: Analyst takes it as it is; where it lies decides who may use it. */
-static bool model_read(struct loading *l, const struct node *map, const struct node *model, const char *path,
-		       struct cortex_service *out)
+static bool model_read(struct loading *l, const struct node *model, const char *path, struct cortex_service *out)
 {
-	const char *slash;
+	const char *slash, *parts[3];
+	size_t n;
 	if (!scalar_check(l, model, path, "the place of a file"))
 		return false;
 	slash = strchr(model->text, '/');
@@ -86,9 +86,14 @@ static bool model_read(struct loading *l, const struct node *map, const struct n
 		conf_fault(l, model, path, "must be a file on a stage, as @DATABASE.SCHEMA.STAGE/model.yaml");
 		return false;
 	}
-	if (!object_read(l, map, model, conf_text(l, "%.*s", (int)(slash - model->text - 1), model->text + 1), path,
-			 out))
+	n = parts_read(l, model, conf_text(l, "%.*s", (int)(slash - model->text - 1), model->text + 1), path, parts);
+	if (n > 0 && n < 3)
+		conf_fault(l, model, path, "must be all of @DATABASE.SCHEMA.STAGE/model.yaml: it is sent as it is");
+	if (n < 3)
 		return false;
+	out->database = parts[0];
+	out->schema = parts[1];
+	out->object = parts[2];
 	out->model = conf_keep(l->arena, model->text);
 	return true;
 }
@@ -130,7 +135,7 @@ static void place_read(struct loading *l, const struct node *map, const char *pa
 		return;
 	}
 	if (!node_is_null(model)) {
-		model_read(l, map, model, conf_text(l, "%s.semantic_model", path), out);
+		model_read(l, model, conf_text(l, "%s.semantic_model", path), out);
 		return;
 	}
 	object = node_is_null(object) ? node_get(map, "name") : object;
@@ -142,11 +147,11 @@ static void place_read(struct loading *l, const struct node *map, const char *pa
 static void service_read(struct loading *l, const struct node *map, const char *path, struct cortex_service *out)
 {
 	static const struct names names[CORTEX_KINDS_N] = {
-	    {7, {"name", "description", "database", "schema", "service", "columns", "limit"}},
-	    {6, {"name", "description", "database", "schema", "semantic_view", "semantic_model"}},
-	    {5, {"name", "description", "database", "schema", "agent"}},
+	    {8, {"name", "description", "connection", "database", "schema", "service", "columns", "limit"}},
+	    {7, {"name", "description", "connection", "database", "schema", "semantic_view", "semantic_model"}},
+	    {6, {"name", "description", "connection", "database", "schema", "agent"}},
 	};
-	const struct node *name = node_get(map, "name");
+	const struct node *name = node_get(map, "name"), *connection = node_get(map, "connection");
 	out->name = out->description = out->database = out->schema = out->object = "";
 	if (!map_check(l, map, path, &names[out->kind]))
 		return;
@@ -159,6 +164,8 @@ static void service_read(struct loading *l, const struct node *map, const char *
 		return;
 	out->name = conf_keep(l->arena, name->text);
 	description_read(l, map, path, out);
+	if (!node_is_null(connection) && scalar_check(l, connection, conf_text(l, "%s.connection", path), "a name"))
+		out->connection = conf_keep(l->arena, connection->text);
 	place_read(l, map, path, out);
 	if (out->kind == CORTEX_SEARCH)
 		search_read(l, map, path, out);
@@ -191,9 +198,9 @@ static void list_read(struct loading *l, const struct node *list, enum cortex_ki
 		const char *path = conf_text(l, "cortex.%s.%zu", cortex_lists[kind], i + 1);
 		v[i] = (struct cortex_service){.kind = kind};
 		service_read(l, item, path, &v[i]);
-		for (size_t k = 0; k < i && *v[i].name; k++)
-			if (strcmp(v[k].name, v[i].name) == 0)
-				conf_fault(l, item, path, "another service in this list has the name %s", v[i].name);
+		for (const struct cortex_service *k = l->conf->cortex; k < &v[i] && *v[i].name; k++)
+			if (strcmp(k->name, v[i].name) == 0)
+				conf_fault(l, item, path, "another service has the name %s", v[i].name);
 	}
 }
 
@@ -208,6 +215,36 @@ void cortex_read(struct loading *l, const struct node *section)
 	l->conf->cortex_n = all;
 	for (int kind = 0; kind < CORTEX_KINDS_N; v += n[kind++])
 		list_read(l, node_get(section, cortex_lists[kind]), (enum cortex_kind)kind, n[kind], v);
+}
+
+static bool is_named(const struct conf *conf, const struct cortex_service *s)
+{
+	for (size_t i = 0; i < conf->policies_n; i++)
+		if (texts_have(conf->policies[i].cortex, s->name))
+			return true;
+	return false;
+}
+
+static void service_check(struct loading *l, const struct node *map, const char *path, const struct cortex_service *s)
+{
+	const struct node *connection = node_get(map, "connection");
+	if (s->connection && l->conf->connections_n && !conf_connection(l->conf, s->connection))
+		conf_fault(l, connection, conf_text(l, "%s.connection", path), "no connection has the name %s",
+			   s->connection);
+	if (s->kind == CORTEX_AGENT && *s->name && !is_named(l->conf, s))
+		conf_warn(l, map, path, "nobody can use it: an agent needs a policy that names it under `cortex`");
+}
+
+void cortex_check(struct loading *l, const struct node *section)
+{
+	const struct cortex_service *s = l->conf->cortex, *end = s + l->conf->cortex_n;
+	for (int kind = 0; kind < CORTEX_KINDS_N; kind++) {
+		const struct node *list = node_get(section, cortex_lists[kind]);
+		size_t n = 0;
+		for (const struct node *p = list && list->kind == NODE_LIST ? list->first : NULL; p && s < end;
+		     p = p->next, s++)
+			service_check(l, p, conf_text(l, "cortex.%s.%zu", cortex_lists[kind], ++n), s);
+	}
 }
 
 void cortex_names_check(struct loading *l, const struct node *value, const char *path, struct texts names)
@@ -250,6 +287,8 @@ static void write_service(struct buf *b, const struct cortex_service *s)
 	buf_addc(b, '\n');
 	if (*s->description)
 		write_key(b, "description", s->description);
+	if (s->connection)
+		write_key(b, "connection", s->connection);
 	if (s->model)
 		write_key(b, "semantic_model", s->model);
 	write_ident(b, "database", s->database);
@@ -285,7 +324,10 @@ bool cortex_write(struct buf *b, const struct conf *conf)
 
 bool cortex_allowed(const struct policy *p, const struct cortex_service *s)
 {
-	return (p->cortex.n == 0 || texts_have(p->cortex, s->name)) &&
+	bool named = texts_have(p->cortex, s->name);
+	if (s->connection && !(p->connection && strcmp(p->connection->name, s->connection) == 0))
+		return false;
+	return (named || (p->cortex.n == 0 && s->kind != CORTEX_AGENT)) &&
 	       (p->databases.n == 0 || texts_have(p->databases, s->database));
 }
 
@@ -307,7 +349,8 @@ bool cortex_same(const struct conf *a, const struct conf *b)
 	for (size_t i = 0; i < a->cortex_n; i++) {
 		const struct cortex_service *x = &a->cortex[i], *y = &b->cortex[i];
 		if (x->kind != y->kind || x->limit != y->limit || strcmp(x->name, y->name) != 0 ||
-		    strcmp(x->description, y->description) != 0 || strcmp(x->database, y->database) != 0)
+		    strcmp(x->description, y->description) != 0 || strcmp(x->database, y->database) != 0 ||
+		    strcmp(x->connection ? x->connection : "", y->connection ? y->connection : "") != 0)
 			return false;
 	}
 	return true;

@@ -45,7 +45,8 @@ struct import {
 	enum word said[ARRAY_LEN(permissions)];
 	const struct node *at; /* the list of permissions */
 	unsigned statements, toolsets;
-	struct buf *out;
+	struct buf *out, names; /* of the services, as a list's items */
+	bool agents;            /* there are some */
 };
 
 /* ---- scalars ---- */
@@ -278,6 +279,18 @@ static void write_object(struct import *im, const struct node *map, const char *
 	write_pair(im->out, "      ", key, name);
 }
 
+/* Names of theirs are unique in their kind, of ours in all. */
+static void name_note(struct import *im, const struct node *map, const char *name, const char *path)
+{
+	struct buf quoted = buf_with_ceiling(CONF_FILE_BYTES);
+	json_write_string(&quoted, name, strlen(name));
+	if (strstr(buf_text(&im->names), buf_text(&quoted)))
+		conf_fault(im->l, map, conf_text(im->l, "%s.service_name", path),
+			   "another service has the name %s; give one of them another", name);
+	buf_addf(&im->names, "%s%s", im->names.n ? ", " : "", buf_text(&quoted));
+	buf_free(&quoted);
+}
+
 static void service_import(struct import *im, const struct node *map, enum cortex_kind kind, const char *path)
 {
 	static const struct names names[CORTEX_KINDS_N] = {
@@ -295,6 +308,8 @@ static void service_import(struct import *im, const struct node *map, enum corte
 	if (!name || !name_check(im->l, map, name, conf_text(im->l, "%s.service_name", path)))
 		return;
 	write_pair(im->out, "    - ", "name", name);
+	name_note(im, map, name, path);
+	im->agents |= kind == CORTEX_AGENT;
 	write_description(im, map, path);
 	if (kind == CORTEX_ANALYST)
 		write_model(im, map, path);
@@ -360,6 +375,8 @@ static void import_write(struct import *im)
 	buf_adds(im->out, "policies:\n  - name: imported\n");
 	write_names(im->out, "statements", im->statements, statement_names, ARRAY_LEN(statement_names));
 	write_names(im->out, "toolsets", im->toolsets, toolset_names, ARRAY_LEN(toolset_names));
+	if (im->agents) /* they are there only for a policy that names them */
+		buf_addf(im->out, "    cortex: [%s]\n", buf_text(&im->names));
 }
 
 static struct slice import_read(struct loading *l, const char *file)
@@ -376,7 +393,7 @@ static struct slice import_read(struct loading *l, const char *file)
 static bool import(const char *file, struct slice yaml, struct buf *out, struct conf_faults *faults)
 {
 	struct loading l = {.faults = faults};
-	struct import im = {.l = &l};
+	struct import im = {.l = &l, .names = buf_with_ceiling(CONF_FILE_BYTES)};
 	struct buf text = buf_with_ceiling(CONF_FILE_BYTES);
 	bool good;
 	*faults = (struct conf_faults){0};
@@ -391,8 +408,9 @@ static bool import(const char *file, struct slice yaml, struct buf *out, struct 
 	im.out = &text;
 	if (im.root)
 		import_write(&im);
-	good = im.root && !faults->n && !buf_failed(&text) && buf_add(out, text.data, text.n);
+	good = im.root && !faults->n && !buf_failed(&text) && !buf_failed(&im.names) && buf_add(out, text.data, text.n);
 	buf_free(&text);
+	buf_free(&im.names);
 	arena_free(l.scratch);
 	arena_free(l.arena);
 	return good;

@@ -161,6 +161,9 @@ extern const char *const toolset_names[5];
 /* --- conf_cortex.c: the services of the section cortex */
 
 void cortex_read(struct loading *l, const struct node *section);
+/* Once connections and policies are read: a fault for a connection that is not there, a warning for an agent that no
+ * policy names. */
+void cortex_check(struct loading *l, const struct node *section);
 /* A fault for each name that is no service's. */
 void cortex_names_check(struct loading *l, const struct node *value, const char *path, struct texts names);
 bool cortex_write(struct buf *b, const struct conf *conf);

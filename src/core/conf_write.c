@@ -268,7 +268,8 @@ static const char sample_cortex[] =
     "  #     semantic_view: SALES.PUBLIC.REVENUE   # or semantic_model: \"@SALES.PUBLIC.MODELS/revenue.yaml\"\n"
     "  # agents:\n"
     "  #   - name: helper\n"
-    "  #     agent: SALES.PUBLIC.HELPER\n";
+    "  #     agent: SALES.PUBLIC.HELPER         # only for policies that name it: it may do more than read\n"
+    "  #     connection: main                   # of any service: only for policies of this connection\n";
 
 static const char sample_policies[] =
     "\n# Who may do what; the first policy that fits counts, and whom none fits is refused. Without this list one "
@@ -284,7 +285,7 @@ static const char sample_policies[] =
     "#     statements: [read, metadata]   # of read metadata dml ddl dcl\n"
     "#     confirm: ask                   # before DELETE, DROP, ...: ask, require or never\n"
     "#     toolsets: [core, classic]      # of core classic snowflake-labs semantic cortex; default core\n"
-    "#     # cortex: [tickets]            # names of Cortex services; left out: all in its databases\n"
+    "#     # cortex: [tickets]            # names of Cortex services; left out: all in its databases but agents\n"
     "#     limits: default\n";
 
 static void write_default_limits(struct buf *b)

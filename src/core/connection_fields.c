@@ -195,7 +195,7 @@ bool connection_login(const struct connection *c, const struct principal *p, str
 	const struct connection_user *found;
 	if (!connection_is_per_user(c))
 		return buf_adds(login, c->user ? c->user : "");
-	if (!p || !*p->subject)
+	if (!p || !*p->subject || (p->kind != PRINCIPAL_KEY && p->kind != PRINCIPAL_LOCAL))
 		return false;
 	found = c->users_n ? bsearch(p->subject, c->users, c->users_n, sizeof(*c->users), by_subject) : NULL;
 	if (found)

@@ -126,6 +126,7 @@ static bool second_key_take(struct building *b)
 bool keys_take(struct building *b)
 {
 	struct connection *c = b->c;
+	bool fine;
 	c->private_key_file = field_path(b, "private_key_file");
 	c->private_key_passphrase = secret_take(b, "private_key_passphrase", "private_key_passphrase_file", false);
 	c->private_key_raw = secret_take(b, "private_key_raw", "private_key_file", false);
@@ -135,6 +136,6 @@ bool keys_take(struct building *b)
 			   c->auth == CONNECTION_EXTERNAL ? "is in the security integration" : "is set on the user");
 	if (!c->private_key_raw)
 		return false;
-	return key_opens(b, c->private_key_raw, c->private_key_passphrase, "private_key_file", "private_key_raw") &
-	       second_key_take(b);
+	fine = key_opens(b, c->private_key_raw, c->private_key_passphrase, "private_key_file", "private_key_raw");
+	return second_key_take(b) && fine;
 }

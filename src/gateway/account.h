@@ -14,7 +14,8 @@ struct account {
 	usec_t tat;                 /* GCRA: theoretical arrival time of the next request; limit.h */
 	int64_t calls;              /* tickets that point here */
 	int64_t running;            /* slots held */
-	int64_t streams;            /* open event streams */
+	int64_t streams;            /* open streams, downloads included */
+	int64_t exports;            /* open downloads */
 	int64_t asking;             /* calls that wait for its clients' answers */
 	struct call *first, **last; /* waiting calls, oldest first, linked by next */
 	int64_t waiting;

@@ -27,11 +27,12 @@ bool admit_rate(struct call *c)
 	return false;
 }
 
-/* Statements that exist already are watched, not executed: they need no slot. */
+/* Statements that exist already are watched, not executed: they need no slot. A request to Cortex does, and so does the
+ * SQL that may follow from it. */
 static bool admit_needs_slot(const struct call *c)
 {
 	for (size_t i = 0; i < c->plan_n; i++)
-		if (c->plan[i].kind == STATEMENT_RUN)
+		if (c->plan[i].kind == STATEMENT_RUN || c->plan[i].kind == STATEMENT_REST)
 			return true;
 	return false;
 }

@@ -7,6 +7,8 @@
 
 /* Who is told to come again because the statement has not ended. */
 #define RUNNING_RETRY (5 * USEC_PER_S)
+#define EMIT_MAX      ((size_t)256 << 10) /* bytes that are handed over at once: what a slow client's outbox has room for */
+#define TEXT_KEPT     ((size_t)1 << 20)   /* memory of a piece that serves for the next one */
 
 static const char *type_of(const struct request *rq)
 {
@@ -61,9 +63,9 @@ static int status_of(enum err err)
 	switch (err) {
 	case ERR_SQL:
 	case ERR_CANCELLED:
+	case ERR_NOMEM: /* a value, or a row, that is too long: it is the next time, too */
 		return 422;
 	case ERR_UPSTREAM_BUSY:
-	case ERR_NOMEM:
 		return 503;
 	case ERR_TIMEOUT:
 		return 504;
@@ -74,13 +76,9 @@ static int status_of(enum err err)
 
 static void answer_fault(const struct call *c, struct answer *a)
 {
-	const struct err_info *info = err_info(c->fault.err);
-	const char *message = c->fault.message ? c->fault.message : info->text;
+	const char *message = c->fault.message ? c->fault.message : err_info(c->fault.err)->text;
 
-	answer_init(a, status_of(c->fault.err), TYPE_JSON);
-	buf_addf(&a->body, "{\"error\":{\"code\":\"%s\",\"message\":", info->name);
-	json_write_string(&a->body, message, strlen(message));
-	buf_addf(&a->body, ",\"request\":\"%s\"}}", c->request->id);
+	answer_no_result(a, status_of(c->fault.err), c->fault.err, message, c->request->id);
 }
 
 void export_answer(struct call *c, struct answer *a)
@@ -103,23 +101,54 @@ static void head_of(const struct call *c, struct answer *head)
 	answer_header(head, "Cache-Control", "private, no-store");
 }
 
-/* It is a stream like any other, and counts as one. */
+static void lifetime_over(struct timer *timer)
+{
+	ticket_cancel(container_of(timer, struct ticket, lifetime), "timeout");
+}
+
+static bool has_share(const struct account *a)
+{
+	int64_t share = gateway.conf->snowflake_max_connections / EXPORTS_SHARE;
+
+	return a->exports < (share > EXPORTS_LEAST ? share : EXPORTS_LEAST);
+}
+
+static bool may_open(struct call *c, const struct ticket *t)
+{
+	if (t->revoked)
+		c->fault = (struct mcp_fault){ERR_UNAUTHORIZED, "the key is no longer valid here", NULL};
+	else if (!has_share(t->account))
+		c->fault = (struct mcp_fault){ERR_OVERLOADED, "too many downloads at once; wait for one to end", NULL};
+	else if (!listener_room(t->account, c->request->policy->limits))
+		c->fault = (struct mcp_fault){ERR_OVERLOADED, "too many streams at once; wait for one to end", NULL};
+	return c->fault.err == ERR_OK;
+}
+
+/* It is a stream like any other, and counts as one; beside that, each may hold a connection to Snowflake. */
+static void count(struct ticket *t, int by)
+{
+	t->account->streams += by;
+	t->account->exports += by;
+	gateway.listeners.n += (size_t)by;
+	metric_add(METRIC_streams, "result", by);
+}
+
 static bool export_open(struct call *c, struct ticket *t)
 {
+	usec_t life = gateway.conf->mcp_stream_lifetime;
 	struct answer head;
 
 	if (t->exports)
 		return true;
-	if (!listener_room(t->account, c->request->policy->limits)) {
-		c->fault = (struct mcp_fault){ERR_OVERLOADED, "too many streams at once; wait for one to end", NULL};
+	if (!may_open(c, t))
 		return false;
-	}
 	head_of(c, &head);
 	if (!gateway.transport->stream_open(gateway.transport, t->exchange, &head))
 		return false;
 	t->exports = true;
-	t->account->streams++;
-	metric_add(METRIC_streams, "result", 1);
+	t->lifetime.fire = lifetime_over;
+	timer_set(gateway.wheel, &t->lifetime, clock_now() + (life > 0 ? life : EXPORT_LIFETIME));
+	count(t, 1);
 	return true;
 }
 
@@ -128,6 +157,34 @@ static enum verdict forsake(struct call *c)
 {
 	c->cancelled = true;
 	return call_goto(c, STEP_fetch);
+}
+
+/* A piece may be larger than the transport ever takes at once. */
+static enum stream_sent emit(struct ticket *t, const struct buf *text)
+{
+	enum stream_sent sent = STREAM_SENT;
+
+	while (sent == STREAM_SENT && t->emitted < text->n) {
+		struct slice part = {text->data + t->emitted, text->n - t->emitted};
+
+		if (part.n > EMIT_MAX)
+			part.n = EMIT_MAX;
+		sent = gateway.transport->stream_raw(gateway.transport, t->exchange, part);
+		if (sent == STREAM_SENT)
+			t->emitted += part.n;
+	}
+	return sent;
+}
+
+/* The next piece goes where this one was, unless that is much more than most pieces need. */
+static void piece_over(struct ticket *t, struct buf *text)
+{
+	metric_add(METRIC_results_bytes, NULL, (int64_t)text->n);
+	t->emitted = 0;
+	if (text->capacity > TEXT_KEPT)
+		buf_free(text);
+	else
+		buf_clear(text);
 }
 
 enum verdict step_emit(struct call *c)
@@ -139,7 +196,7 @@ enum verdict step_emit(struct call *c)
 		return call_fail(c, ERR_DRAINING, DRAINING_TEXT);
 	if (t->cancelled || !t->exchange || !export_open(c, t))
 		return forsake(c);
-	switch (gateway.transport->stream_raw(gateway.transport, t->exchange, buf_slice(&s->text))) {
+	switch (emit(t, &s->text)) {
 	case STREAM_SENT:
 		break;
 	case STREAM_FULL:
@@ -148,8 +205,7 @@ enum verdict step_emit(struct call *c)
 	case STREAM_GONE:
 		return forsake(c);
 	}
-	metric_add(METRIC_results_bytes, NULL, (int64_t)s->text.n);
-	buf_clear(&s->text);
+	piece_over(t, &s->text);
 	rows_drained(&s->writer);
 	return call_goto(c, s->fed == FED_PIECE ? STEP_decode_large : STEP_fetch);
 }
@@ -171,8 +227,8 @@ static bool is_opened(struct call *c, struct ticket *t)
 void export_close(struct ticket *t, bool whole)
 {
 	t->exports = false;
-	t->account->streams--;
-	metric_add(METRIC_streams, "result", -1);
+	timer_stop(&t->lifetime);
+	count(t, -1);
 	if (t->exchange && gateway.transport && whole)
 		gateway.transport->stream_end(gateway.transport, t->exchange);
 	else if (t->exchange && gateway.transport)
@@ -187,4 +243,21 @@ bool export_end(struct call *c, struct ticket *t)
 	c->http.status = 200;
 	export_close(t, c->fault.err == ERR_OK && !t->cancelled);
 	return true;
+}
+
+static void revoke(handle_t h, void *object, void *round)
+{
+	struct ticket *t = object;
+
+	(void)h;
+	if (!*t->result || t->account->confirmed == *(const uint64_t *)round)
+		return;
+	t->revoked = true;
+	if (t->exports)
+		ticket_cancel(t, "revoked");
+}
+
+void exports_revoke(uint64_t round)
+{
+	handle_each(gateway.tickets, revoke, &round);
 }

@@ -10,7 +10,10 @@ static void refuse(struct answer *a, const struct request *rq, enum err err, con
 {
 	struct mcp_fault fault = {err, message, NULL};
 
-	answer_error(a, rq, ERA_LEGACY, (struct slice){0}, &fault);
+	if (rq->result)
+		answer_no_result(a, err_info(err)->http, err, message, rq->id);
+	else
+		answer_error(a, rq, ERA_LEGACY, (struct slice){0}, &fault);
 }
 
 /* The transport refuses: it has set the status, and wants the body. */
@@ -124,6 +127,8 @@ void call_begin(handle_t exchange, struct request *rq, struct batch *batch)
 	if (t && t->account) {
 		t->batch = batch;
 		t->lone = rq->local;
+		if (rq->result)
+			memcpy(t->result, rq->id, sizeof t->result);
 		conf_use(rq->conf);
 		call_run(c);
 		return;

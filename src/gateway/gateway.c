@@ -130,11 +130,11 @@ void gateway_rekey(struct keyring *keys)
 
 /* ---- NET: drain ---- */
 
-/* Is all said that has to be? What was answered early may go on at Snowflake; what was refused is waited for, since its
- * cancel is on its way. */
+/* Is all said that has to be? What was answered early may go on at Snowflake; what was cancelled or refused is waited
+ * for, since its cancel is on its way. */
 static bool drain_over(void)
 {
-	size_t open = gateway.phase == PHASE_DRAINING ? tickets_unanswered() : handle_count(gateway.tickets);
+	size_t open = gateway.phase == PHASE_DRAINING ? tickets_awaited() : handle_count(gateway.tickets);
 
 	return open == 0 && gateway.transport->open(gateway.transport) == 0;
 }
@@ -162,7 +162,10 @@ static void drain_refuse(handle_t h, void *object, void *ctx)
 	(void)h, (void)ctx;
 	if (ticket_answered(t))
 		return;
-	answer_error(&a, NULL, t->modern ? ERA_MODERN : ERA_LEGACY, slice_of(t->request_id), &fault);
+	if (*t->result)
+		answer_no_result(&a, err_info(fault.err)->http, fault.err, fault.message, t->result);
+	else
+		answer_error(&a, NULL, t->modern ? ERA_MODERN : ERA_LEGACY, slice_of(t->request_id), &fault);
 	answer_retry_after(&a, USEC_PER_S);
 	ticket_answer(t, &a);
 	ticket_cancel(t, "drain");
@@ -353,12 +356,14 @@ static bool drivers_start(const struct conf *conf, transport_start_f *start, cha
 }
 
 /* A buffer from this size on is a mapping of its own and goes back to the system when it is freed. Left to itself the C
- * library raises the limit with each one freed, and then every thread keeps the largest answers that it has made. */
+ * library raises the limit with each one freed, and then every thread keeps the largest answers that it has made. What
+ * is free at the end of a heap is given back from twice as much on, so that small calls do not pay for it. */
 #define MAPPED_FROM (1 << 20)
 
 bool gateway_start(const struct conf *conf, struct keyring *keys, transport_start_f *start, char *why, size_t why_size)
 {
 	(void)mallopt(M_MMAP_THRESHOLD, MAPPED_FROM);
+	(void)mallopt(M_TRIM_THRESHOLD, 2 * MAPPED_FROM);
 	gateway.session_keys = keys_load(conf, why, why_size);
 	if (!gateway.session_keys) {
 		keyring_free(keys);

@@ -39,7 +39,11 @@ struct ticket {
 	uint64_t first_ask; /* number of its first open question */
 	char *request_id;   /* raw token, for notifications/cancelled; NULL for none */
 	bool slot, cancelled, modern;
+	char result[20];            /* GET /results: the request's id; "" for all others */
 	bool exports;               /* its answer is a stream of bytes, which is open */
+	bool revoked;               /* GET /results: no key and policy lets its principal in any more */
+	size_t emitted;             /* bytes of the piece at hand that its client has been given */
+	struct timer lifetime;      /* of that stream */
 	bool lone;                  /* nobody can come back for its answer: standard input and output */
 	bool watching;              /* executes nothing: waits for a statement that exists */
 	bool by_header;             /* its session was named by the header: door 1 */
@@ -144,6 +148,7 @@ void ticket_left(struct ticket *t); /* its client has left and cannot come back 
 /* Every ticket of this session (and, where there is one, with this raw request id), but for the one that asks. */
 void tickets_cancel(const struct session *s, struct slice request_id, handle_t asking, const char *cause);
 size_t tickets_unanswered(void);
+size_t tickets_awaited(void); /* also those that are cancelled: Snowflake is being told */
 
 /* ---- listener.c ---- */
 /* May this account open another stream? Its own limit, its share of connections, and that of all streams. */
@@ -222,12 +227,18 @@ void ask_leave(struct ticket *t); /* its call no longer waits for answers */
 int ask_resume(struct call *c) MUST_USE;
 
 /* ---- export.c ---- */
+/* So long a download may take where mcp.stream_lifetime does not say. */
+#define EXPORT_LIFETIME (3600 * USEC_PER_S)
+/* One principal's downloads at a time: this share of snowflake.max_connections, each of which may hold one; but some. */
+#define EXPORTS_SHARE 8
+#define EXPORTS_LEAST 2
 /* The answer of GET /results where no byte of the result has gone out. */
 void export_answer(struct call *c, struct answer *a);
-void export_go_on(struct ticket *t); /* there is room at the client; or nobody any more */
+void export_go_on(struct ticket *t);             /* there is room at the client; or nobody any more */
 void export_close(struct ticket *t, bool whole); /* its stream ends; not `whole`: as one that has no end */
 /* The end of the stream, good or bad; false where there is none. */
 bool export_end(struct call *c, struct ticket *t);
+void exports_revoke(uint64_t round); /* those of accounts that were not confirmed in this round end */
 
 /* ---- resolve.c ---- */
 /* Where the call's plan is made: on a WORKER where its body is large and nothing of NET is needed. */

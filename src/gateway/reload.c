@@ -90,4 +90,5 @@ void reload_listeners(void)
 		if (l->kind != LISTENER_CALL && l->account->confirmed != round)
 			listener_close(l);
 	}
+	exports_revoke(round);
 }

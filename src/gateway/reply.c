@@ -103,7 +103,8 @@ static void reply_log(const struct call *c, const struct ticket *t, int status)
 		  log_text("principal", c->request->principal.subject), log_text("method", asked_of(c)),
 		  log_text("tool", c->tool ? c->tool->name : NULL), log_text("outcome", outcome_of(c, t)),
 		  log_text("error", c->fault.err != ERR_OK ? err_info(c->fault.err)->name : NULL),
-		  log_text("query", s && *s->handle ? s->handle : NULL), log_text("trace", trace_id(c->request->traceparent, trace) ? trace : NULL),
+		  log_text("query", s && *s->handle ? s->handle : NULL),
+		  log_text("trace", trace_id(c->request->traceparent, trace) ? trace : NULL),
 		  log_number("status", status), log_number("ms", (clock_now() - c->born) / USEC_PER_MS));
 }
 

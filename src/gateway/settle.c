@@ -84,12 +84,13 @@ static bool change_apply(struct call *c, struct ticket *t)
 
 /* ---- the counts ---- */
 
+/* Of the client's own statements: what SHOW gives is read for the answer, and not given. */
 static size_t rows_of(const struct call *c)
 {
 	size_t rows = 0;
 
 	for (size_t i = 0; i < c->plan_n; i++)
-		rows += c->plan[i].rows_n;
+		rows += c->plan[i].metadata ? 0 : c->plan[i].rows_n;
 	return rows;
 }
 
@@ -118,13 +119,14 @@ static void settle_allowance(struct call *c, const struct ticket *t)
 
 #define TARGET_WITHIN 16384 /* bytes of a statement in which its target is looked for */
 
-static void updated_table(const struct call *c, const struct statement *s)
+static void updated_table(const struct call *c, struct slice sql, const struct context *x)
 {
-	const struct context *x = &s->context;
 	struct buf uri = buf_with_ceiling(4096);
 	struct sql_name name;
 
-	if (!sql_target(c->arena, (struct slice){s->sql, strnlen(s->sql, TARGET_WITHIN)}, &name))
+	if (sql.n > TARGET_WITHIN)
+		sql.n = TARGET_WITHIN;
+	if (!sql_target(c->arena, sql, &name))
 		return;
 	if (name.n == 1)
 		name = (struct sql_name){3, {x->database, x->schema, name.part[0]}};
@@ -133,6 +135,23 @@ static void updated_table(const struct call *c, const struct statement *s)
 	if (name.part[0] && name.part[1] && resource_uri_of(&uri, &name))
 		notify_updated(c->request->policy->connection, buf_text(&uri));
 	buf_free(&uri);
+}
+
+/* USE within a script moves names without a database: of these nobody is told. */
+static void updated_tables(const struct call *c, const struct statement *s)
+{
+	const struct context elsewhere = {0};
+	struct slice *statements;
+	size_t n;
+
+	if (s->statements < 2) {
+		updated_table(c, slice_of(s->sql), &s->context);
+		return;
+	}
+	if (sql_script(c->arena, slice_of(s->sql), &statements, &n) != ERR_OK)
+		return;
+	for (size_t i = 0; i < n; i++)
+		updated_table(c, statements[i], strcasestr(s->sql, "USE") ? &elsewhere : &s->context);
 }
 
 /* A result that was announced as running is there now, or never will be. */
@@ -154,7 +173,7 @@ static void settle_updates(struct call *c)
 	if (c->plan_n == 0 || !c->tool || s->kind != STATEMENT_RUN || s->metadata)
 		return;
 	if (s->write && s->state == STATEMENT_SUCCEEDED)
-		updated_table(c, s);
+		updated_tables(c, s);
 	if (c->answered)
 		updated_result(c, s);
 }

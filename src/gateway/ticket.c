@@ -226,3 +226,19 @@ size_t tickets_unanswered(void)
 	handle_each(gateway.tickets, ticket_count_unanswered, &n);
 	return n;
 }
+
+static void ticket_count_awaited(handle_t h, void *object, void *ctx)
+{
+	const struct ticket *t = object;
+
+	(void)h;
+	*(size_t *)ctx += t->cancelled || !ticket_answered(t);
+}
+
+size_t tickets_awaited(void)
+{
+	size_t n = 0;
+
+	handle_each(gateway.tickets, ticket_count_awaited, &n);
+	return n;
+}

@@ -133,7 +133,7 @@ void head_to_request(const struct head *head, const struct peer *p, const char *
 	struct arena *a = rq->arena;
 
 	rq->method = method_of(method);
-	rq->base = arena_printf(a, "http://%s", one(head, a, "Host"));
+	rq->base = head_get(head, "Host").data ? arena_printf(a, "http://%s", one(head, a, "Host")) : NULL;
 	rq->authorization = one(head, a, "Authorization");
 	rq->content_type = one(head, a, "Content-Type");
 	rq->accept = joined(head, a, "Accept");

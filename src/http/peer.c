@@ -197,6 +197,7 @@ void peer_depart(struct peer *p)
 {
 	struct http *h = p->door->http;
 	handle_t handle = p->handle;
+	bool raw = p->stream.raw;
 
 	p->gone = true;
 	if (!handle)
@@ -208,7 +209,7 @@ void peer_depart(struct peer *p)
 	else
 		metric_count(METRIC_http_departed, NULL);
 	peer_resume(p);
-	if (!h->off)
+	if (!h->off || raw) /* nobody else would end what is read for it */
 		h->ops.gone(h->ops.ctx, handle);
 }
 

@@ -32,9 +32,13 @@ static void refuse(struct peer *p, struct refusal why)
 	struct answer a;
 	char message[256];
 
-	(void)snprintf(message, sizeof(message), "%s (request %s)", why.message, p->id);
-	answer_init(&a, err_info(why.err)->http, "application/json");
-	h->ops.refuse(h->ops.ctx, &a, why.err, message);
+	if (p->rq && p->rq->result) {
+		answer_no_result(&a, err_info(why.err)->http, why.err, why.message, p->id);
+	} else {
+		(void)snprintf(message, sizeof(message), "%s (request %s)", why.message, p->id);
+		answer_init(&a, err_info(why.err)->http, "application/json");
+		h->ops.refuse(h->ops.ctx, &a, why.err, message);
+	}
 	if (why.allow)
 		answer_header(&a, "Allow", "%s", why.allow);
 	if (why.err == ERR_OVERLOADED)
@@ -87,7 +91,13 @@ static bool check_result(struct peer *p, struct refusal *r)
 	if (p->is_head)
 		p->rq->method = HTTP_GET; /* MHD leaves the body out */
 	*r = (struct refusal){ERR_METHOD, "route", "a result takes GET and HEAD", "GET, HEAD, OPTIONS"};
-	return p->rq->method == HTTP_GET || p->rq->method == HTTP_OPTIONS;
+	if (p->rq->method != HTTP_GET && p->rq->method != HTTP_OPTIONS)
+		return false;
+	/* There the end of the connection is the end of the answer, also of one that broke. */
+	*r = (struct refusal){ERR_HTTP_VERSION, "route",
+			      "a result is sent by HTTP/1.1, where a broken one shows; in nginx: proxy_http_version 1.1",
+			      NULL};
+	return !p->old_version;
 }
 
 static bool check_route(struct peer *p, const struct head *head, struct refusal *r)

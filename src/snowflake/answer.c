@@ -292,10 +292,9 @@ static void read_unanswered(struct job *j, struct reading *r)
 	case WIRE_TOO_LARGE:
 		fail(r, MEANS_FAILED, ERR_NOMEM);
 		r->perhaps = true;
-		say(j, r,
-		    "the result is larger than the gateway can hold at the moment (%zu MiB for one answer); select "
-		    "fewer columns or rows",
-		    RESULT_CEILING >> 20);
+		say(j, r, "the result is larger than the gateway can hold at the moment (%zu MiB for one answer); %s",
+		    (rq->op == WIRE_REST ? REST_CEILING : RESULT_CEILING) >> 20,
+		    rq->op == WIRE_REST ? "ask for less at once" : "select fewer columns or rows");
 		break;
 	}
 }

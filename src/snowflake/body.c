@@ -65,23 +65,21 @@ static void add_parameters(struct buf *b, const struct statement *s, const char 
 	buf_addc(b, '}');
 }
 
-static void add_statement(struct buf *b, const struct statement *s)
+static bool add_statement(struct buf *b, const struct statement *s)
 {
 	struct buf text = buf_with_ceiling(STATEMENT_MAX);
+	bool fits = buf_addf(&text, "%s%s%s", s->settings ? s->settings : "", s->settings ? "; " : "", s->sql);
 
-	if (!s->settings) {
-		json_write_string(b, s->sql, strlen(s->sql));
-		return;
-	}
-	buf_addf(&text, "%s; %s", s->settings, s->sql);
 	json_write_string(b, buf_text(&text), text.n);
 	buf_free(&text);
+	return fits;
 }
 
 bool statement_body(struct buf *b, const struct statement *s, const char *tag)
 {
 	buf_adds(b, "{\"statement\":");
-	add_statement(b, s);
+	if (!add_statement(b, s))
+		return false;
 	if (s->timeout_s > 0)
 		buf_addf(b, ",\"timeout\":%lld", (long long)s->timeout_s);
 	add_text(b, "database", s->context.database);

@@ -12,10 +12,13 @@
 #ifndef SNOWGATE_VERSION
 #define SNOWGATE_VERSION "0"
 #endif
-#define IDLE_MAX     256 /* easy handles kept for reuse */
-#define IDLE_WAIT_MS 1000
-#define FETCH_BUFFER (64 << 10) /* libcurl reads so much of each transfer in one turn */
-#define SLOW_TURN    (20 * USEC_PER_MS)
+#define IDLE_MAX      256 /* easy handles kept for reuse */
+#define IDLE_WAIT_MS  1000
+#define FETCH_BUFFER  (64 << 10) /* libcurl reads so much of each transfer in one turn */
+#define SLOW_TURN     (20 * USEC_PER_MS)
+#define STOP_PATIENCE (3 * USEC_PER_S)
+#define STOP_LOOK_MS  100
+#define LATE_AFTER    USEC_PER_S /* libcurl's own time limits come first */
 
 /* One request with curl. The header list is kept with the handle, and made anew when the token is another. */
 struct transfer {
@@ -25,13 +28,16 @@ struct transfer {
 	char *bearer;
 	bool own_headers; /* the list has lines that only one request has */
 	char error[CURL_ERROR_SIZE];
-	bool unstarted; /* curl would not take it; told in the next turn */
-	bool fed, due;  /* more() is; in this turn */
+	bool added;    /* curl's multi has it */
+	bool failed;   /* ended here, not by curl: told in the next turn, with `code` */
+	CURLcode code;
+	bool fed, due; /* more() is told; in this turn */
 	bool held;
 	bool streams; /* status 200, and there is a more(): looked up with the first byte of the body */
 	bool looked;
-	size_t sent; /* of the request's body */
-	struct transfer *next; /* idle, or unstarted */
+	bool begun; /* its request was sent once */
+	struct timer late;     /* libcurl watches no request that still waits for a connection (7.88) */
+	struct transfer *next; /* idle, or failed */
 	struct transfer *next_fed;
 };
 
@@ -40,7 +46,7 @@ static struct client {
 	struct wire wire;
 	CURLM *multi;
 	struct wheel *wheel;
-	struct transfer *idle, *unstarted, *fed;
+	struct transfer *idle, *failed, *fed, *told;
 	size_t idle_n;
 	bool stopping;
 	pthread_t thread;
@@ -86,7 +92,7 @@ static struct transfer *transfer_new(void)
 static void transfer_rest(struct transfer *t)
 {
 	t->request = NULL;
-	t->unstarted = t->held = t->streams = t->looked = false;
+	t->added = t->failed = t->begun = t->held = t->streams = t->looked = false;
 	if (client.idle_n >= IDLE_MAX) {
 		transfer_free(t);
 		return;
@@ -154,14 +160,25 @@ static void fed_join(struct transfer *t)
 
 static void fed_leave(struct transfer *t)
 {
-	struct transfer **at = &client.fed;
+	struct transfer **at = t->due ? &client.told : &client.fed;
 
 	if (!t->fed)
 		return;
 	while (*at != t)
 		at = &(*at)->next_fed;
 	*at = t->next_fed;
-	t->fed = false;
+	t->fed = t->due = false;
+}
+
+/* It ends with the next turn, whatever libcurl makes of it. */
+static void transfer_fail(struct transfer *t, CURLcode code)
+{
+	if (t->failed)
+		return;
+	t->failed = true;
+	t->code = code;
+	t->next = client.failed;
+	client.failed = t;
 }
 
 /* Is the answer one that is taken as it comes, and how? */
@@ -188,6 +205,8 @@ static size_t on_body(char *data, size_t size, size_t n, void *user)
 	struct transfer *t = user;
 	struct wire_request *rq = t->request;
 
+	if (t->failed)
+		return 0;
 	if (!t->looked)
 		look(t, rq);
 	if (t->streams && !rq->shared && rq->answer.n > 0 && rq->answer.n + size * n > rq->window) {
@@ -195,26 +214,25 @@ static size_t on_body(char *data, size_t size, size_t n, void *user)
 		fed_join(t);
 		return CURL_WRITEFUNC_PAUSE;
 	}
-	if (!results_take(size * n))
+	if (results_take(size * n))
+		rq->held += size * n;
+	else if (t->streams || rq->answer.n + size * n > STATUS_BODY) /* a statement's handle has room in any case */
 		return 0;
-	rq->held += size * n;
 	if (t->streams)
 		fed_join(t);
 	return buf_add(&rq->answer, data, size * n) ? size * n : 0;
 }
 
-/* libcurl repeats a request by itself where a reused connection ends before any answer, although it may have been
- * executed. It cannot where it has no way to read the body again: then that is CURLE_SEND_FAIL_REWIND, and ours to judge.
- */
-static size_t on_read(char *out, size_t size, size_t n, void *user)
+/* Before a request is sent, and again before libcurl repeats one by itself, which it does where a reused connection ends
+ * before any answer. What a POST asked for may have been executed then: whether it is sent again is ours to say. */
+static int on_request(void *user, char *remote_ip UNUSED, char *local_ip UNUSED, int remote_port UNUSED,
+		      int local_port UNUSED)
 {
 	struct transfer *t = user;
-	const struct buf *body = &t->request->body;
-	size_t most = size * n, left = body->n - t->sent, now = left < most ? left : most;
+	bool again = t->begun && t->request->post;
 
-	memcpy(out, body->data ? body->data + t->sent : "", now);
-	t->sent += now;
-	return now;
+	t->begun = true;
+	return again ? CURL_PREREQFUNC_ABORT : CURL_PREREQFUNC_OK;
 }
 
 static void set_url(struct transfer *t, const struct wire_request *rq)
@@ -300,21 +318,29 @@ static void set_options(struct transfer *t, struct wire_request *rq)
 	curl_easy_setopt(easy, CURLOPT_HTTP_CONTENT_DECODING, rq->more ? 0L : 1L);
 	curl_easy_setopt(easy, CURLOPT_HTTPHEADER, t->headers);
 	if (rq->post) {
-		t->sent = 0;
-		curl_easy_setopt(easy, CURLOPT_POST, 1L);
+		curl_easy_setopt(easy, CURLOPT_POSTFIELDS, buf_text(&rq->body));
 		curl_easy_setopt(easy, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)rq->body.n);
-		curl_easy_setopt(easy, CURLOPT_READFUNCTION, on_read);
-		curl_easy_setopt(easy, CURLOPT_READDATA, t);
 	} else {
 		curl_easy_setopt(easy, CURLOPT_HTTPGET, 1L);
 	}
 	curl_easy_setopt(easy, CURLOPT_WRITEFUNCTION, on_body);
 	curl_easy_setopt(easy, CURLOPT_WRITEDATA, t);
+	curl_easy_setopt(easy, CURLOPT_PREREQFUNCTION, on_request);
+	curl_easy_setopt(easy, CURLOPT_PREREQDATA, t);
 	curl_easy_setopt(easy, CURLOPT_ERRORBUFFER, t->error);
 	curl_easy_setopt(easy, CURLOPT_PRIVATE, t);
 }
 
 /* ---- the wire ---- */
+
+static void on_late(struct timer *timer)
+{
+	struct transfer *t = container_of(timer, struct transfer, late);
+
+	(void)snprintf(t->error, sizeof t->error, "%s",
+		       t->begun ? "no answer came in time" : "no connection was free in time");
+	transfer_fail(t, CURLE_OPERATION_TIMEDOUT);
+}
 
 static void wire_send(struct wire *w UNUSED, struct wire_request *rq)
 {
@@ -326,11 +352,21 @@ static void wire_send(struct wire *w UNUSED, struct wire_request *rq)
 	rq->gzip = rq->shared = false;
 	rq->transfer = t;
 	set_options(t, rq);
-	if (curl_multi_add_handle(client.multi, t->easy) == CURLM_OK)
-		return;
-	t->unstarted = true;
-	t->next = client.unstarted;
-	client.unstarted = t;
+	t->added = curl_multi_add_handle(client.multi, t->easy) == CURLM_OK;
+	if (!t->added)
+		transfer_fail(t, CURLE_FAILED_INIT);
+	t->late.fire = on_late;
+	if (rq->timeout > 0)
+		timer_set(client.wheel, &t->late, clock_now() + rq->timeout + LATE_AFTER);
+}
+
+static void transfer_end(struct transfer *t)
+{
+	timer_stop(&t->late);
+	fed_leave(t);
+	if (t->added)
+		curl_multi_remove_handle(client.multi, t->easy);
+	transfer_rest(t);
 }
 
 static void wire_abort(struct wire *w UNUSED, struct wire_request *rq)
@@ -339,16 +375,13 @@ static void wire_abort(struct wire *w UNUSED, struct wire_request *rq)
 
 	OWNED_BY(THREAD_SNOWFLAKE);
 	rq->transfer = NULL;
-	fed_leave(t);
-	if (t->unstarted) {
-		struct transfer **at = &client.unstarted;
+	if (t->failed) {
+		struct transfer **at = &client.failed;
 		while (*at != t)
 			at = &(*at)->next;
 		*at = t->next;
-	} else {
-		curl_multi_remove_handle(client.multi, t->easy);
 	}
-	transfer_rest(t);
+	transfer_end(t);
 }
 
 static void wire_resume(struct wire *w UNUSED, struct wire_request *rq)
@@ -357,10 +390,13 @@ static void wire_resume(struct wire *w UNUSED, struct wire_request *rq)
 
 	OWNED_BY(THREAD_SNOWFLAKE);
 	curl_easy_setopt(t->easy, CURLOPT_TIMEOUT_MS, 0L);
+	timer_stop(&t->late);
 	if (!t->held)
 		return;
 	t->held = false;
-	(void)curl_easy_pause(t->easy, CURLPAUSE_CONT);
+	/* It hands over what it kept. Where that is refused, libcurl goes on without those bytes. */
+	if (curl_easy_pause(t->easy, CURLPAUSE_CONT) != CURLE_OK)
+		transfer_fail(t, CURLE_WRITE_ERROR);
 }
 
 static void wire_move(struct wire *w UNUSED, struct wire_request *from, struct wire_request *to)
@@ -380,8 +416,7 @@ static bool was_begun(CURL *easy)
 	return begun > 0;
 }
 
-/* Refused is what cannot have been executed: the request was not sent. */
-static enum wire_result result_of(CURL *easy, CURLcode code)
+static enum wire_result code_result(CURL *easy, CURLcode code)
 {
 	switch (code) {
 	case CURLE_OK:
@@ -403,9 +438,29 @@ static enum wire_result result_of(CURL *easy, CURLcode code)
 		return was_begun(easy) ? WIRE_TIMEOUT : WIRE_REFUSED;
 	case CURLE_WRITE_ERROR:
 		return WIRE_TOO_LARGE;
+	case CURLE_ABORTED_BY_CALLBACK:
+		return WIRE_BROKEN;
 	default:
 		return was_begun(easy) ? WIRE_BROKEN : WIRE_REFUSED;
 	}
+}
+
+/* Refused is what cannot have been executed: the request was not sent. Where a POST was, and libcurl then failed to
+ * connect anew because its connection had ended, it was. */
+static enum wire_result result_of(const struct transfer *t, CURLcode code)
+{
+	enum wire_result result = t->added ? code_result(t->easy, code) : WIRE_REFUSED;
+
+	if (t->begun && t->request->post && (result == WIRE_REFUSED || result == WIRE_TLS))
+		result = WIRE_BROKEN;
+	return result;
+}
+
+static const char *error_of(const struct transfer *t, CURLcode code)
+{
+	if (code == CURLE_ABORTED_BY_CALLBACK) /* by on_request(); libcurl has a text of its own for that */
+		return "it was closed before an answer came";
+	return t->error[0] ? t->error : curl_easy_strerror(code);
 }
 
 static void count_transfer(CURL *easy, CURLcode code)
@@ -432,16 +487,12 @@ static void finish(struct transfer *t, CURLcode code)
 	curl_easy_getinfo(t->easy, CURLINFO_RESPONSE_CODE, &status);
 	curl_easy_getinfo(t->easy, CURLINFO_RETRY_AFTER, &retry_after);
 	count_transfer(t->easy, code);
-	rq->result = t->unstarted ? WIRE_REFUSED : result_of(t->easy, code);
+	rq->result = result_of(t, code);
 	rq->status = (int)status;
 	rq->retry_after_s = retry_after > 0 ? (int64_t)retry_after : -1;
-	(void)snprintf(rq->error, sizeof rq->error, "%.*s", (int)sizeof rq->error - 1,
-		       t->error[0] ? t->error : curl_easy_strerror(code));
-	fed_leave(t);
-	if (!t->unstarted)
-		curl_multi_remove_handle(client.multi, t->easy);
+	(void)snprintf(rq->error, sizeof rq->error, "%.*s", (int)sizeof rq->error - 1, error_of(t, code));
 	rq->transfer = NULL;
-	transfer_rest(t);
+	transfer_end(t);
 	rq->done(rq);
 }
 
@@ -451,16 +502,17 @@ static void finish_all(void)
 	CURLMsg *message;
 	int left;
 
-	while ((t = client.unstarted)) {
-		client.unstarted = t->next;
-		finish(t, CURLE_FAILED_INIT);
+	while ((t = client.failed)) {
+		client.failed = t->next;
+		finish(t, t->code);
 	}
 	while ((message = curl_multi_info_read(client.multi, &left))) {
 		CURLcode code = message->data.result;
 		if (message->msg != CURLMSG_DONE)
 			continue;
 		curl_easy_getinfo(message->easy_handle, CURLINFO_PRIVATE, (char **)&t);
-		finish(t, code);
+		if (!t->failed)
+			finish(t, code);
 	}
 }
 
@@ -469,11 +521,11 @@ static void tell_all(void)
 {
 	struct transfer *t;
 
-	for (struct transfer *fed = client.fed; fed; fed = fed->next_fed)
-		fed->due = true;
-	while ((t = client.fed) && t->due) {
+	for (t = client.fed; t; t = t->next_fed)
+		t->due = true;
+	client.told = TAKE(client.fed);
+	while ((t = client.told)) {
 		fed_leave(t);
-		t->due = false;
 		t->request->more(t->request);
 	}
 }
@@ -499,16 +551,31 @@ static void turn(void)
 
 void client_wait(void)
 {
-	int wait = client.unstarted || client.fed ? 0 : wheel_wait(client.wheel, clock_now(), IDLE_WAIT_MS);
+	int wait = client.failed || client.fed ? 0 : wheel_wait(client.wheel, clock_now(), IDLE_WAIT_MS);
 
 	(void)curl_multi_poll(client.multi, NULL, 0, wait, NULL);
 	turn();
+}
+
+/* At the stop only what must not be lost is waited for; nobody's mail is read any more. */
+static void wait_for_refresh_tokens(void)
+{
+	usec_t until = clock_now() + STOP_PATIENCE;
+	int running;
+
+	while (token_stop() && clock_now() < until) {
+		(void)curl_multi_poll(client.multi, NULL, 0, STOP_LOOK_MS, NULL);
+		(void)curl_multi_perform(client.multi, &running);
+		finish_all();
+	}
 }
 
 static void run(void *arg UNUSED)
 {
 	while (!client.stopping)
 		client_wait();
+	jobs_abandon(); /* no mail comes any more to what they free */
+	wait_for_refresh_tokens();
 }
 
 static void wake(void *multi)
@@ -565,7 +632,6 @@ bool snowflake_start(const struct conf *conf, const struct snowflake_ops *ops, c
 
 static void deliver_stop(struct mail *m UNUSED)
 {
-	jobs_abandon();
 	client.stopping = true;
 }
 

@@ -12,6 +12,7 @@
 #define WHOLE_CELL       ((size_t)32 << 20)  /* a longer one is no longer shown whole, and the download fails */
 #define TEXT_SPARE       ((size_t)256 << 10) /* of the first row, beyond the budget */
 #define WHOLE_TEXT       ((size_t)256 << 20)
+#define WHOLE_FREE       ((size_t)1 << 20) /* of a row and its text, that does not count: most pieces are smaller */
 
 static size_t keep_of(const struct statement *s)
 {
@@ -136,7 +137,6 @@ static int children_copy(struct arena *a, struct statement *s, const struct resu
 	for (size_t i = 0; i < n; i++)
 		if (!(v[i] = arena_strdup(a, tail->children[skip + i])))
 			return ERR_NOMEM;
-	memcpy(s->parent, s->handle, sizeof s->parent);
 	if (!handle_copy(s->handle, v[n - 1]))
 		return ERR_UPSTREAM_ANSWER;
 	s->children = v;
@@ -173,9 +173,7 @@ static int read_tail(struct arena *a, struct statement *s, struct reader *r)
 	s->duplicates = tail->duplicates;
 	if (r->partitions_n == 1)
 		s->total_rows = r->total = r->at;
-	return tail->children_n && !s->children_n && s->kind == STATEMENT_RUN && (s->settings || s->statements > 1)
-		   ? turn_to_child(a, s, tail)
-		   : ERR_OK;
+	return tail->children_n && !s->children_n ? turn_to_child(a, s, tail) : ERR_OK;
 }
 
 static void find_next(struct statement *s, const struct reader *r, size_t from)
@@ -308,12 +306,34 @@ int statement_decode(struct arena *a, struct statement *s, size_t most)
 
 /* ---- the steps ---- */
 
+/* A download's row and its text may take what hundreds of others do: they count as held for all, and of that only up
+ * to a half, so that other answers go on. False: it is too much. */
+static bool charge(const struct statement *s)
+{
+	struct reader *r = *s->reader;
+	size_t now = r ? s->text.capacity + (r->set ? resultset_held(r->set) : 0) : 0;
+
+	if (!r)
+		return true;
+	now -= now < WHOLE_FREE ? now : WHOLE_FREE;
+	if (now > r->charged && !(results_spare() && results_take(now - r->charged)))
+		return false;
+	if (now < r->charged)
+		results_give(r->charged - now);
+	r->charged = now;
+	return true;
+}
+
 /* Touches the call only: the job of it is SNOWFLAKE's. fetch judges what came out. */
 static enum step decode(struct call *c, size_t most)
 {
 	struct statement *s = call_statement(c);
 
 	s->raw_fault = (enum err)statement_decode(c->arena, s, most);
+	if (!s->raw_fault && s->whole && !charge(s)) {
+		s->raw_fault = ERR_OVERLOADED;
+		buf_free(&s->text);
+	}
 	if (s->raw_fault || (s->fed != FED_SLICE && s->fed != FED_PIECE))
 		return STEP_fetch;
 	return s->fed == FED_PIECE ? STEP_emit : STEP_decode_large;

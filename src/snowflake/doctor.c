@@ -201,7 +201,8 @@ static void look_at_secondary(struct doctor *d, const char *role)
 	else if (!told || !*told || strstr(told, "\"roles\":\"\""))
 		say(d, FINE, "secondary roles", "none");
 	else {
-		say(d, WARN, "secondary roles", "%s: every grant of the user counts, whatever the role", told);
+		say(d, connection_is_per_user(d->policy->connection) ? FAULT : WARN, "secondary roles",
+		    "%s: every grant of the user counts, whatever the role", told);
 		advise(d, "ALTER USER ... SET DEFAULT_SECONDARY_ROLES = ();");
 	}
 	doctor_forget(&a);
@@ -256,28 +257,49 @@ struct writes {
 
 static bool is_write(const char *privilege)
 {
-	static const char *const words[] = {"INSERT",    "UPDATE", "DELETE", "TRUNCATE",
-					    "OWNERSHIP", "ALL",    "WRITE",  "MODIFY"};
+	static const char *const words[] = {"INSERT", "UPDATE", "DELETE",  "TRUNCATE", "OWNERSHIP", "ALL",
+					    "WRITE",  "MODIFY", "OPERATE", "APPLY",    "EVOLVE"};
+	static const char *const starts[] = {"CREATE ", "MANAGE ", "EXECUTE ", "APPLY ", "EVOLVE ", "IMPORT "};
 
 	for (size_t i = 0; i < ARRAY_LEN(words); i++)
 		if (!strcasecmp(privilege, words[i]))
 			return true;
-	return !strncasecmp(privilege, "CREATE ", 7) || !strncasecmp(privilege, "MANAGE ", 7);
+	for (size_t i = 0; i < ARRAY_LEN(starts); i++)
+		if (!strncasecmp(privilege, starts[i], strlen(starts[i])))
+			return true;
+	return false;
 }
 
-static void writes_role(struct writes *w, const char *role)
+/* Behind SHOW GRANTS TO: ROLE "R", or DATABASE ROLE "D"."R". */
+static void writes_role(struct writes *w, const char *kind, const char *role)
 {
+	struct arena *a = arena_new(1 << 16);
+	struct buf b = buf_with_ceiling(2048);
+	struct sql_name name;
+	const char *why;
+
+	if (sql_name_parse(a, slice_of(role), 2, &name, &why) != ERR_OK)
+		name = (struct sql_name){1, {role}};
+	buf_addf(&b, "%s ", kind);
+	sql_quote_name(&b, &name);
+	arena_free(a);
 	for (size_t i = 0; i < w->roles_n; i++)
-		if (!strcmp(w->roles[i], role))
+		if (!strcmp(w->roles[i], buf_text(&b))) {
+			buf_free(&b);
 			return;
+		}
+	w->unread |= w->roles_n == ROLES_MAX;
 	if (w->roles_n < ROLES_MAX)
-		w->roles[w->roles_n++] = xstrdup(role);
+		w->roles[w->roles_n++] = xstrdup(buf_text(&b));
+	buf_free(&b);
 }
 
 static void writes_grant(struct writes *w, const char *privilege, const char *on, const char *name)
 {
-	if (!strcasecmp(privilege, "USAGE") && (!strcasecmp(on, "ROLE") || !strcasecmp(on, "DATABASE_ROLE")))
-		writes_role(w, name);
+	if (!strcasecmp(privilege, "USAGE") && !strcasecmp(on, "ROLE"))
+		writes_role(w, "ROLE", name);
+	if (!strcasecmp(privilege, "USAGE") && !strcasecmp(on, "DATABASE_ROLE"))
+		writes_role(w, "DATABASE ROLE", name);
 	if (!is_write(privilege))
 		return;
 	if (w->n < SHOWN_MAX)
@@ -290,8 +312,7 @@ static void writes_of(struct doctor *d, struct writes *w, const char *as, const 
 	struct buf sql = buf_with_ceiling(2048);
 	struct doctor_answer a;
 
-	buf_adds(&sql, "SHOW GRANTS TO ROLE ");
-	sql_quote_ident(&sql, role);
+	buf_addf(&sql, "SHOW GRANTS TO %s", role);
 	doctor_ask(d->conf, d->policy, &d->who, as, NULL, buf_text(&sql), &a);
 	w->unread |= !a.fine;
 	for (size_t i = 0; a.fine && i < cells_rows(a.cells); i++) {
@@ -329,7 +350,7 @@ static void look_at_writes(struct doctor *d, const char *role)
 {
 	struct writes w = {.shown = buf_with_ceiling(8192)};
 
-	writes_role(&w, role);
+	writes_role(&w, "ROLE", role);
 	while (w.looked < w.roles_n)
 		writes_of(d, &w, role, w.roles[w.looked++]);
 	writes_told(d, &w, role);

@@ -155,8 +155,8 @@ static bool token_ready(struct job *j, struct reading *r)
 
 	while ((state = job_token(j, &j->request, &r->message)) == TOKEN_WAIT)
 		client_wait();
-	r->meaning = MEANS_AUTH;
-	r->err = ERR_UPSTREAM_AUTH;
+	r->meaning = state == TOKEN_LATER ? MEANS_TRANSIENT : MEANS_AUTH;
+	r->err = state == TOKEN_LATER ? ERR_UPSTREAM : ERR_UPSTREAM_AUTH;
 	return state == TOKEN_READY;
 }
 

@@ -5,6 +5,7 @@
 
 #define SLICE_MIN   CALL_LARGE /* bytes that are worth a visit to a WORKER */
 #define SOURCES_MAX 4          /* partitions under way for one call */
+#define HELD_TEXT   "the gateway holds as many results as it may; try again in a moment or ask for fewer rows"
 
 /* ---- sources ---- */
 
@@ -108,7 +109,7 @@ static struct source *source_adopt(struct job *j, size_t partition)
 	j->request.held = 0;
 	j->sending = false;
 	timer_stop(&j->call->timer);
-	src->request.timeout = call_conf(j->call)->snowflake_request_timeout;
+	src->request.timeout = request_within(j->call, call_conf(j->call)->snowflake_request_timeout);
 	src->request.more = source_more;
 	src->request.done = source_done;
 	src->job = j;
@@ -176,8 +177,10 @@ static enum verdict refuse_crowd(struct call *c)
 /* Who asked for some rows waits no longer than he said, but long enough for one request. */
 static void set_limit(const struct call *c, struct job *j)
 {
-	j->rows_until = clock_now() + call_conf(c)->snowflake_request_timeout;
-	if (j->rows_until < c->deadline)
+	usec_t within = request_within(c, call_conf(c)->snowflake_request_timeout);
+
+	j->rows_until = clock_now() + within;
+	if (j->rows_until < c->deadline && within == call_conf(c)->snowflake_request_timeout)
 		j->rows_until = c->deadline;
 }
 
@@ -335,9 +338,7 @@ static enum verdict send_first(struct call *c, struct job *j, struct statement *
 	if (is_crowded(c, s))
 		return refuse_crowd(c);
 	if (!results_take(1))
-		return statement_fail_with(
-		    c, ERR_NOMEM,
-		    "the gateway holds as many results as it may; try again in a moment or ask for fewer rows");
+		return statement_fail_with(c, ERR_OVERLOADED, HELD_TEXT);
 	results_give(1);
 	return send_fetch(c, j, s, s->next_partition);
 }
@@ -397,8 +398,10 @@ static enum verdict reread(struct call *c, struct job *j, struct statement *s)
 	if (j->sources && j->sources->partition == (size_t)s->raw_partition)
 		source_drop_first(j);
 	if (r.err != ERR_UPSTREAM_ANSWER)
-		return statement_fail_with(c, r.err,
-					   "the result needs more memory than one call may have; ask for fewer rows");
+		return statement_fail_with(
+		    c, r.err,
+		    r.err == ERR_OVERLOADED ? HELD_TEXT
+					    : "the result needs more memory than one call may have; ask for fewer rows");
 	metric_count(METRIC_upstream_failures, "body");
 	r.message =
 	    "Snowflake's answer is not a result as its SQL API documents it; try again, and check that no proxy "

@@ -26,8 +26,10 @@ enum token_state job_token(struct job *j, struct wire_request *rq, const char **
 
 	j->token.news = on_news;
 	state = token_get(&who, &token, &j->token, &why);
-	if (state != TOKEN_WAIT)
+	if (state != TOKEN_WAIT) {
 		token_unwait(&j->token);
+		timer_stop(&c->timer);
+	}
 	rq->connection = who.connection;
 	rq->bearer = token.bearer;
 	rq->token_type = token.type;
@@ -35,6 +37,9 @@ enum token_state job_token(struct job *j, struct wire_request *rq, const char **
 	*message = NULL;
 	if (state == TOKEN_FAILED)
 		*message = arena_printf(c->arena, "connection %s: %s; check snowflake.connections.%s", name, why, name);
+	else if (state == TOKEN_LATER)
+		*message =
+		    arena_printf(c->arena, "connection %s has no token for Snowflake at the moment: %s", name, why);
 	return state;
 }
 

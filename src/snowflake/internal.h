@@ -22,17 +22,17 @@ struct job {
 	handle_t ticket;
 	struct job *next, **prev; /* the bucket's list */
 	struct wire_request request;
-	bool sending;   /* the wire has the request */
-	bool cancelled; /* nobody wants the call any longer */
-	bool early;     /* its exchange was answered before the statement's end */
-	int renewed;    /* times the token was renewed because of the request at hand */
+	bool sending;              /* the wire has the request */
+	bool cancelled;            /* nobody wants the call any longer */
+	bool early;                /* its exchange was answered before the statement's end */
+	int renewed;               /* times the token was renewed because of the request at hand */
 	struct token_waiter token; /* while a token is fetched for it */
-	bool perhaps;   /* a request was sent that may have been executed */
-	bool overdue;   /* beyond what Snowflake itself grants the statement */
+	bool perhaps;              /* a request was sent that may have been executed */
+	bool overdue;              /* beyond what Snowflake itself grants the statement */
 	int cancel_tries;
-	usec_t not_before; /* nothing is sent before this time */
-	usec_t backoff;    /* the last one */
-	size_t held;       /* bytes of results counted for what decode reads */
+	usec_t not_before;      /* nothing is sent before this time */
+	usec_t backoff;         /* the last one */
+	size_t held;            /* bytes of results counted for what decode reads */
 	struct source *sources; /* partitions under way, in order; fetch.c */
 	usec_t rows_until;      /* when reading them is given up; 0: not begun */
 	bool waiting;           /* step fetch waits for the first of them */
@@ -70,6 +70,7 @@ struct snowflake {
 	const struct snowflake_ops *ops;
 	struct wire *wire;
 	struct wheel *wheel;
+	size_t connections; /* as many as the wire was opened with: a reload does not change it */
 };
 extern struct snowflake snowflake;
 /* The call's record, made on its first visit. Says whether a cancel has come meanwhile (job->cancelled). */
@@ -118,8 +119,15 @@ void request_begin(struct job *j, struct statement *s);
 void request_path(struct job *j, const char *format, ...) PRINTF_LIKE(2, 3);
 /* What comes of the answer in j->request, whose step is c->step. */
 enum verdict request_answered(struct call *c, struct job *j) MUST_USE;
-/* Sends j->request, whose path and body are filled. A token that cannot be had ends the statement. */
+/* Sends j->request, whose path and body are filled. A token that cannot be had ends the statement; one that may be had
+ * later is like a request that found no connection. */
 enum verdict request_send(struct call *c, struct job *j, enum wire_op op, usec_t timeout) MUST_USE;
+/* A token is being fetched: the step runs again when there is news; or the end, when the caller waits no longer. Where
+ * nobody does, for a cancel or after an early answer, the fetch's own limits are the only ones (token_fetch.c, about
+ * half a minute). */
+enum verdict request_token_wait(struct call *c, struct job *j) MUST_USE;
+/* There is none at the moment, and nothing of the statement was sent: another try later, or the end. */
+enum verdict request_token_late(struct call *c, struct job *j, const char *message) MUST_USE;
 void request_abort(struct job *j);
 void request_drop(struct job *j); /* its answer */
 /* Refusals and failures that are the same for every request. */
@@ -131,6 +139,9 @@ enum verdict request_renew(struct call *c, struct job *j, const struct reading *
 usec_t request_backoff(struct job *j); /* how long to wait before the next try */
 /* Until when the caller waits for the statement at hand: its deadline, but time for a few tries in any case. */
 usec_t request_patience(const struct call *c);
+/* This timeout; but one of the gateway's own statements that may live shorter than a request is not waited for much
+ * beyond its life (a second at least): something else waits for it. */
+usec_t request_within(const struct call *c, usec_t timeout);
 /* The call of a job that is here is no longer wanted. */
 void statement_cancelled(struct job *j);
 
@@ -148,8 +159,8 @@ struct source {
 	struct wire_request request;
 	struct job *job; /* whose it is; NULL: parked */
 	size_t partition;
-	bool sent;  /* the wire has it */
-	bool begun; /* some of it was taken */
+	bool sent;          /* the wire has it */
+	bool begun;         /* some of it was taken */
 	struct timer timer; /* for it to bring something */
 	struct source *next;
 };
@@ -198,6 +209,7 @@ struct reader {
 	bool more;    /* the last chunk was full */
 	bool pending; /* the row at hand was not taken */
 	bool ended;   /* the partition's document is complete */
+	size_t charged; /* bytes of a download's row and its text, counted by results_take() */
 	struct partition *partitions;
 	size_t partitions_n, total; /* total: READER_UNKNOWN before partition 0 has ended */
 };
@@ -233,7 +245,7 @@ void rest_more(struct wire_request *rq);
 
 /* ---- identity.c ---- */
 /* Fills connection and token of a request of j's call. TOKEN_WAIT: the step is run again when there is news.
- * TOKEN_FAILED: *message, in the call's arena, says what to do (NULL: no memory). */
+ * TOKEN_FAILED, TOKEN_LATER: *message, in the call's arena, says what to do (NULL: no memory). */
 enum token_state job_token(struct job *j, struct wire_request *rq, const char **message) MUST_USE;
 /* Snowflake refused the token that rq carried: whether another try has another one. */
 bool job_token_renew(struct job *j, const struct wire_request *rq) MUST_USE;

@@ -3,13 +3,14 @@
 
 #include "snowgate/crypt.h"
 
+#include <stdatomic.h>
 #include <string.h>
 
 enum { JOB_BUCKETS = 1024 };
 
 struct snowflake snowflake;           /* owner: SNOWFLAKE */
 static struct job *jobs[JOB_BUCKETS]; /* owner: SNOWFLAKE */
-static size_t results_held;           /* owner: SNOWFLAKE */
+static _Atomic size_t results_held;   /* taken by SNOWFLAKE and WORKERs, given back wherever a call ends */
 static size_t jobs_n;                 /* owner: SNOWFLAKE */
 
 static struct job **bucket_of(handle_t ticket)
@@ -111,7 +112,7 @@ void jobs_abandon(void)
 		while (jobs[i])
 			job_abandon(jobs[i]);
 	parks_drop();
-	token_stop();
+	(void)token_stop();
 }
 
 size_t snowflake_busy(void)
@@ -138,16 +139,21 @@ bool results_spare(void)
 
 bool results_take(size_t n)
 {
-	if (n > RESULTS_CEILING - results_held)
-		return false;
-	results_held += n;
+	size_t held = results_held;
+
+	do
+		if (n > RESULTS_CEILING - held)
+			return false;
+	while (!atomic_compare_exchange_weak(&results_held, &held, held + n));
 	return true;
 }
 
 void results_give(size_t n)
 {
-	assert(n <= results_held);
-	results_held -= n;
+	size_t before = atomic_fetch_sub(&results_held, n);
+
+	assert(n <= before);
+	(void)before;
 }
 
 usec_t random_between(usec_t low, usec_t high)
@@ -158,10 +164,10 @@ usec_t random_between(usec_t low, usec_t high)
 	return low >= high ? low : low + (usec_t)(r % (uint64_t)(high - low + 1));
 }
 
-void snowflake_open(const struct conf *conf UNUSED, const struct snowflake_ops *ops, struct wire *wire,
+void snowflake_open(const struct conf *conf, const struct snowflake_ops *ops, struct wire *wire,
 		    struct wheel *wheel)
 {
-	snowflake = (struct snowflake){ops, wire, wheel};
+	snowflake = (struct snowflake){ops, wire, wheel, (size_t)conf->snowflake_max_connections};
 }
 
 void snowflake_close(void)
@@ -170,5 +176,5 @@ void snowflake_close(void)
 	parks_drop();
 	cancel_forget_all();
 	token_forget_all();
-	snowflake = (struct snowflake){NULL, NULL, NULL};
+	snowflake = (struct snowflake){0};
 }

@@ -117,16 +117,16 @@ void park_put(struct call *c, struct job *j, struct statement *s)
 			     .timer = {.fire = on_expiry},
 			     .principal = c->request->principal,
 			     .row = s->offset + s->rows_n,
-			     .reader = TAKE(*s->reader),
 			     .source = first_source(j, s),
 			     .raw = s->raw,
 			     .raw_at = s->raw_at,
-			     .next_partition = s->fed == FED_END ? (size_t)s->raw_partition + 1 : s->next_partition,
+			     .next_partition = (*s->reader)->partition + (*s->reader)->ended,
 			     .held = j->held,
 			     .raw_partition = s->raw_partition,
 			     .raw_last = s->raw_last,
 			     .raw_gzip = s->raw_gzip,
 			     .fed = s->fed};
+	p->reader = TAKE(*s->reader);
 	memcpy(p->handle, s->handle, sizeof p->handle);
 	memcpy(p->connection, c->request->policy->connection->id, sizeof p->connection);
 	s->raw = buf_with_ceiling(RESULT_CEILING);
@@ -163,6 +163,8 @@ static void take(struct call *c, struct job *j, struct statement *s, struct park
 	s->next_partition = p->next_partition;
 	s->fed = p->fed == FED_FULL ? FED_SLICE : FED_MORE;
 	j->held = p->held;
+	while (s->next_partition < (*s->reader)->partitions_n && !reader_wants(*s->reader, s, s->next_partition))
+		s->next_partition++; /* those without rows */
 	p->raw = buf_with_ceiling(RESULT_CEILING);
 	p->held = 0;
 	if (!p->source)

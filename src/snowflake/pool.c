@@ -24,6 +24,7 @@ struct way {
 	struct lane lane;
 	struct endpoint *endpoint;
 	char *warehouse;    /* "": none */
+	bool rest;          /* other endpoints than that of statements: agents take minutes */
 	struct timer timer; /* lets go who has room; so that no job's end runs another's step */
 	bool turning;       /* the timer's work is under way */
 	usec_t rested;      /* when somebody last left it */
@@ -192,12 +193,13 @@ static void way_rest(struct way *w)
 
 static void on_turn(struct timer *t);
 
-static struct way *way_new(struct endpoint *e, const char *warehouse)
+static struct way *way_new(struct endpoint *e, const char *warehouse, bool rest)
 {
 	struct way *w = xalloc(sizeof *w);
 
 	w->endpoint = e;
 	w->warehouse = xstrdup(warehouse);
+	w->rest = rest;
 	w->timer.fire = on_turn;
 	w->next = e->ways;
 	e->ways = w;
@@ -206,13 +208,13 @@ static struct way *way_new(struct endpoint *e, const char *warehouse)
 	return w;
 }
 
-static struct way *way_of(struct endpoint *e, const char *warehouse)
+static struct way *way_of(struct endpoint *e, const char *warehouse, bool rest)
 {
 	struct way **at = &e->ways, *found = NULL;
 	usec_t now = clock_now();
 
 	while (*at) {
-		if (!strcmp((*at)->warehouse, warehouse))
+		if ((*at)->rest == rest && !strcmp((*at)->warehouse, warehouse))
 			found = *at;
 		else if (way_is_forgotten(*at, now)) {
 			way_free(at);
@@ -222,7 +224,7 @@ static struct way *way_of(struct endpoint *e, const char *warehouse)
 	}
 	if (found && found->lane.cap < found->lane.most && way_is_forgotten(found, now))
 		found->lane.cap = found->lane.most;
-	return found ? found : way_new(e, warehouse);
+	return found ? found : way_new(e, warehouse, rest);
 }
 
 /* Whoever has room now goes in the loop's next turn. */
@@ -277,8 +279,9 @@ static void cap_changed(struct way *w, const char *how, bool worth_a_line)
 	if (!worth_a_line || (e->cap_logged && now - e->cap_logged < LOG_GAP))
 		return;
 	e->cap_logged = now;
-	log_event(LOG_WARN, "warehouse_cap", log_text("host", e->host), log_text("warehouse", w->warehouse),
-		  log_text("change", how), log_number("cap", w->lane.cap), log_number("most", w->lane.most),
+	log_event(LOG_WARN, "warehouse_cap", log_text("host", e->host),
+		  log_text("warehouse", w->rest ? "(Cortex)" : w->warehouse), log_text("change", how),
+		  log_number("cap", w->lane.cap), log_number("most", w->lane.most),
 		  log_number("waiting", w->lane.waiting));
 }
 
@@ -510,7 +513,9 @@ static uint64_t hash_of(const struct principal *p)
 
 static const char *lane_name(struct call *c, const struct way *w)
 {
-	const char *text = *w->warehouse ? arena_printf(c->arena, "warehouse %s", w->warehouse) : w->endpoint->host;
+	const char *text = w->rest         ? arena_printf(c->arena, "Cortex at %s", w->endpoint->host)
+			   : *w->warehouse ? arena_printf(c->arena, "warehouse %s", w->warehouse)
+					   : w->endpoint->host;
 
 	return text ? text : "the warehouse";
 }
@@ -519,9 +524,9 @@ static enum verdict lane_is_full(struct call *c, struct job *j, struct way *w)
 {
 	const char *text =
 	    arena_printf(c->arena,
-			 "%s takes %zu statements at a time for now, and %zu wait for it already; nothing "
+			 "%s takes %zu %s at a time for now, and %zu wait for it already; nothing "
 			 "was run",
-			 lane_name(c, w), w->lane.cap, w->lane.waiting);
+			 lane_name(c, w), w->lane.cap, w->rest ? "requests" : "statements", w->lane.waiting);
 
 	metric_count(METRIC_lane_refused, "full");
 	c->retry_after = FULL_COME_BACK;
@@ -532,9 +537,9 @@ static enum verdict lane_is_full(struct call *c, struct job *j, struct way *w)
 static enum verdict lane_is_late(struct call *c, struct job *j, struct way *w)
 {
 	const char *text = arena_printf(c->arena,
-					"%s takes %zu statements at a time for now, and there was no room within the "
+					"%s takes %zu %s at a time for now, and there was no room within the "
 					"time of this call; nothing was run",
-					lane_name(c, w), w->lane.cap);
+					lane_name(c, w), w->lane.cap, w->rest ? "requests" : "statements");
 
 	metric_count(METRIC_lane_refused, "late");
 	c->retry_after = FULL_COME_BACK;
@@ -552,8 +557,8 @@ static enum verdict lane_waits(struct call *c, struct job *j, struct way *w)
 static struct way *way_for(const struct call *c, struct job *j)
 {
 	const struct statement *s = &c->plan[c->plan_at];
-	bool account = s->metadata || s->kind == STATEMENT_REST || !s->context.warehouse;
-	struct way *w = way_of(j->pooled.endpoint, account ? "" : s->context.warehouse);
+	bool rest = s->kind == STATEMENT_REST, account = s->metadata || rest || !s->context.warehouse;
+	struct way *w = way_of(j->pooled.endpoint, account ? "" : s->context.warehouse, rest);
 
 	lane_set_most(&w->lane, most_of(call_conf(c)));
 	way_kick(w);

@@ -37,6 +37,7 @@ void reader_free(struct reader *r)
 		resultset_free(r->first);
 	resultset_free(r->set);
 	inflate_free(r->inflate);
+	results_give(r->charged);
 	free(r->chunk);
 	free(r->partitions);
 	free(r);

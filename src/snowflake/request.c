@@ -10,6 +10,8 @@
 #define RETRY_AFTER_CAP (60 * USEC_PER_S) /* for a statement that runs */
 /* However impatient the caller, a few tries are made. */
 #define LEAST_PATIENCE (10 * USEC_PER_S)
+/* What Snowflake ends at its time limit, it has so long to tell: a request given up counts against its host. */
+#define OWN_VERDICT (2 * USEC_PER_S)
 /* A breaker's probe that is not answered by then has failed; a synchronous one is given the time to run besides. */
 #define PROBE_TIMEOUT (10 * USEC_PER_S)
 
@@ -18,6 +20,15 @@ static const char *const op_names[] = {[WIRE_SUBMIT] = "submit",
 				       [WIRE_FETCH] = "fetch",
 				       [WIRE_CANCEL] = "cancel",
 				       [WIRE_REST] = "rest"};
+
+typedef enum verdict done_f(struct call *, struct job *, struct reading *);
+
+/* What comes of an answer. */
+static done_f *const dones[] = {[WIRE_SUBMIT] = submit_done,
+				[WIRE_POLL] = poll_done,
+				[WIRE_FETCH] = fetch_done,
+				[WIRE_CANCEL] = cancel_done,
+				[WIRE_REST] = rest_done};
 
 static void on_done(struct wire_request *rq);
 
@@ -38,10 +49,11 @@ usec_t request_patience(const struct call *c)
 	return c->deadline && patience < life ? patience : life;
 }
 
-/* When a failed request is given up: a write as long as Snowflake itself works on it, a read with its caller. */
+/* When a failed request is given up: a write that may have been executed as long as Snowflake itself works on it,
+ * anything else with its caller. */
 static usec_t give_up_at(const struct call *c, const struct statement *s)
 {
-	return s->write ? s->sent + statement_life(c, s) : request_patience(c);
+	return s->write && s->job->perhaps ? s->sent + statement_life(c, s) : request_patience(c);
 }
 
 static bool opens_work(enum wire_op op)
@@ -146,13 +158,23 @@ enum verdict request_again(struct call *c, struct job *j, const struct reading *
 	then = next_try(c, j);
 	if (then > give_up_at(c, call_statement(c)))
 		return too_late(c, j, r);
-	if (pool_bars(c, j, then))
+	if (j->pooled.endpoint && pool_bars(c, j, then))
 		return give_up(c, j, r, "nothing more is sent there for now");
 	if (!pool_may_retry(j)) {
 		metric_count(METRIC_upstream_retries, "budget");
 		return give_up(c, j, r, "too much fails at the moment to try everything again");
 	}
 	return try_again(c, j, r, then);
+}
+
+usec_t request_within(const struct call *c, usec_t timeout)
+{
+	const struct statement *s = &c->plan[c->plan_at];
+	usec_t life = statement_life(c, s), left = s->sent + life + OWN_VERDICT - clock_now();
+
+	if (!s->metadata || life >= call_conf(c)->snowflake_request_timeout || left >= timeout)
+		return timeout;
+	return left > USEC_PER_S ? left : USEC_PER_S;
 }
 
 /* What is answered at once where all is well is not waited for longer than its caller waits: an asynchronous submission
@@ -180,7 +202,77 @@ void request_drop(struct job *j)
 	buf_free(&j->request.answer);
 }
 
-/* Sends j->request, whose path and body are filled. A token that cannot be had ends the statement. */
+/* ---- without a token ---- */
+
+enum verdict request_token_wait(struct call *c, struct job *j)
+{
+	const struct statement *s = call_statement(c);
+	usec_t until = j->perhaps ? give_up_at(c, s) : request_patience(c);
+	struct reading r = {.meaning = MEANS_TRANSIENT, .err = ERR_UPSTREAM};
+
+	if (j->early || j->cancelled || j->overdue)
+		return WAIT;
+	if (clock_now() < until)
+		return statement_wait(c, until);
+	r.message = arena_printf(c->arena,
+				 "connection %s has no token for Snowflake at the moment: its token endpoint has not "
+				 "answered within the time of this call; try again",
+				 c->request->policy->connection->name);
+	if (!r.message)
+		r.message = err_info(r.err)->text;
+	return give_up(c, j, &r, NULL);
+}
+
+/* As an answer of nobody's, which asks for the pause that the token's cache makes. */
+static void set_unsent(struct job *j, const char *message, struct reading *r)
+{
+	request_drop(j);
+	j->request.result = WIRE_REFUSED;
+	j->request.status = 0;
+	j->request.retry_after_s = 1;
+	*r = (struct reading){.meaning = MEANS_TRANSIENT, .err = ERR_UPSTREAM, .message = message};
+	if (!message)
+		r->message = err_info(r->err)->text;
+}
+
+enum verdict request_token_late(struct call *c, struct job *j, const char *message)
+{
+	struct reading r;
+
+	j->request.op = WIRE_SUBMIT;
+	set_unsent(j, message, &r);
+	return request_again(c, j, &r);
+}
+
+/* A partition that is asked for ahead of its time: the one that is read now may go on without it. */
+static bool is_ahead(const struct call *c, const struct job *j, enum wire_op op)
+{
+	const struct source *src = j->sources;
+
+	while (src && src->partition != c->plan[c->plan_at].next_partition)
+		src = src->next;
+	return op == WIRE_FETCH && src;
+}
+
+static enum verdict unsigned_yet(struct call *c, struct job *j, enum wire_op op, enum token_state state,
+				 const char *message)
+{
+	struct reading r;
+
+	if (state == TOKEN_FAILED)
+		return statement_fail_with(c, ERR_UPSTREAM_AUTH, message);
+	if (is_ahead(c, j, op))
+		return WAIT;
+	if (state == TOKEN_WAIT)
+		return request_token_wait(c, j);
+	j->request.op = op;
+	set_unsent(j, message, &r);
+	return dones[op](c, j, &r);
+}
+
+/* ---- with one ---- */
+
+/* Sends j->request, whose path and body are filled. */
 enum verdict request_send(struct call *c, struct job *j, enum wire_op op, usec_t timeout)
 {
 	struct wire_request *rq = &j->request;
@@ -188,16 +280,14 @@ enum verdict request_send(struct call *c, struct job *j, enum wire_op op, usec_t
 	enum token_state state = job_token(j, rq, &message);
 	enum verdict not_now;
 
-	if (state == TOKEN_FAILED)
-		return statement_fail_with(c, ERR_UPSTREAM_AUTH, message);
-	if (state == TOKEN_WAIT)
-		return WAIT;
+	if (state != TOKEN_READY)
+		return unsigned_yet(c, j, op, state, message);
 	if (!pool_admits(c, j, op, &not_now))
 		return not_now;
 	request_drop(j);
 	rq->op = op;
 	rq->post = op == WIRE_SUBMIT || op == WIRE_CANCEL || op == WIRE_REST;
-	rq->timeout = timeout_of(c, j, op, timeout);
+	rq->timeout = request_within(c, timeout_of(c, j, op, timeout));
 	rq->connect_timeout = call_conf(c)->snowflake_connect_timeout;
 	rq->answer = buf_with_ceiling(op == WIRE_REST ? REST_CEILING : RESULT_CEILING);
 	rq->result = WIRE_BROKEN;
@@ -290,12 +380,6 @@ static void unpack(struct wire_request *rq)
 
 enum verdict request_answered(struct call *c, struct job *j)
 {
-	static enum verdict (*const done[])(struct call *, struct job *,
-					    struct reading *) = {[WIRE_SUBMIT] = submit_done,
-								 [WIRE_POLL] = poll_done,
-								 [WIRE_FETCH] = fetch_done,
-								 [WIRE_CANCEL] = cancel_done,
-								 [WIRE_REST] = rest_done};
 	struct reading r;
 
 	unpack(&j->request);
@@ -303,7 +387,7 @@ enum verdict request_answered(struct call *c, struct job *j)
 	pool_answered(c, j, &r);
 	if (r.meaning != MEANS_RESULT)
 		request_drop(j);
-	return done[j->request.op](c, j, &r);
+	return dones[j->request.op](c, j, &r);
 }
 
 static void on_done(struct wire_request *rq)

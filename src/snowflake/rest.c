@@ -9,6 +9,8 @@
 #define EVENTS_MAX ((size_t)64 << 20) /* of a whole stream, inflated */
 #define CHUNK      ((size_t)32 << 10)
 #define LEAST_TIME USEC_PER_S
+#define NOTICE_GAP (200 * USEC_PER_MS) /* between two notices of one call, in the long run */
+#define NOTICE_RUN 8                   /* notices that may follow at once */
 
 /* What one call's requests need beside the wire's record of them. Owner: the call's arena. */
 struct rest {
@@ -17,6 +19,8 @@ struct rest {
 	struct inflate *inflate; /* NULL: nothing was compressed yet */
 	size_t read;             /* of the stream at hand */
 	bool broken;             /* what came is no such stream */
+	usec_t noticed;          /* when the next notice is due at NOTICE_GAP */
+	size_t charged;          /* bytes counted by results_take() until the call ends */
 };
 
 static void rest_drop(void *rest)
@@ -25,6 +29,18 @@ static void rest_drop(void *rest)
 
 	sse_reader_free(&r->events);
 	inflate_free(r->inflate);
+	results_give(r->charged);
+}
+
+/* What is kept of this call's answer is so much now; false, and nothing changed, where that is too much for all. */
+static bool rest_charge(struct rest *r, size_t now)
+{
+	if (now > r->charged && !results_take(now - r->charged))
+		return false;
+	if (now < r->charged)
+		results_give(r->charged - now);
+	r->charged = now;
+	return true;
 }
 
 /* ---- before ---- */
@@ -116,20 +132,34 @@ enum verdict rest_submit(struct call *c, struct job *j, struct statement *s)
 
 /* ---- events ---- */
 
+/* However fast an agent tells what it does, its client is told at a pace. */
+static void event_noticed(struct call *c, struct rest *r, const struct notice *n)
+{
+	usec_t now = clock_now();
+
+	if (!c->listens || !snowflake.ops->notice || r->noticed > now + NOTICE_RUN * NOTICE_GAP)
+		return;
+	r->noticed = (r->noticed > now ? r->noticed : now) + NOTICE_GAP;
+	snowflake.ops->notice(c, n);
+}
+
 static void events_read(struct call *c, struct rest *r, struct slice in)
 {
 	struct statement *s = call_statement(c);
 	struct sse_message event;
-	enum sse_verdict v;
+	struct notice n;
 
 	r->read += in.n;
-	while ((v = sse_reader_next(&r->events, &in, &event)) == SSE_MESSAGE) {
-		struct notice n;
-
-		if (s->event(c, &event, &n) && c->listens && snowflake.ops->notice)
-			snowflake.ops->notice(c, &n);
+	while (sse_reader_next(&r->events, &in, &event) == SSE_MESSAGE) {
+		if (s->event(c, &event, &n))
+			event_noticed(c, r, &n);
+		s->crowded |= !rest_charge(r, s->collected);
 	}
-	r->broken |= v == SSE_BAD || r->read > EVENTS_MAX;
+	if (!rest_charge(r, s->collected + r->events.line.capacity + r->events.data.capacity)) {
+		s->crowded = true;
+		sse_reader_skip(&r->events);
+	}
+	r->broken |= r->read > EVENTS_MAX;
 }
 
 static void inflated_read(struct call *c, struct rest *r, struct slice in)
@@ -164,7 +194,20 @@ static void answer_take(struct call *c, struct job *j)
 	rq->held = 0;
 }
 
-static const char broken_text[] = "Snowflake's answer is no stream of events as documented; try again";
+static const char broken_text[] = "Snowflake's answer is no stream of events as documented";
+
+/* An agent may have done something: it is not asked twice, and its caller is told that. */
+static enum verdict events_failed(struct call *c, struct job *j, struct reading *r)
+{
+	const char *text;
+
+	if (!(r->perhaps || j->rest->read) || r->err == ERR_SQL || r->meaning == MEANS_CANCELLED)
+		return request_failed(c, j, r);
+	text = arena_printf(c->arena, "whether it did what it was asked is unknown: %s", r->message);
+	r->err = ERR_OUTCOME_UNKNOWN;
+	r->message = text ? text : err_info(ERR_OUTCOME_UNKNOWN)->text;
+	return statement_fail(c, r);
+}
 
 void rest_more(struct wire_request *rq)
 {
@@ -177,46 +220,54 @@ void rest_more(struct wire_request *rq)
 	if (!j->rest->broken)
 		return;
 	request_abort(j);
-	if (statement_fail_with(c, ERR_UPSTREAM_ANSWER, broken_text) == NEXT)
+	if (events_failed(c, j, &(struct reading){.err = ERR_UPSTREAM_ANSWER, .message = broken_text}) == NEXT)
 		call_run(c);
 }
 
 /* ---- after ---- */
 
-static enum verdict events_done(struct call *c, struct job *j, const struct reading *r)
+static enum verdict events_done(struct call *c, struct job *j, struct reading *r)
 {
-	if (r->meaning == MEANS_RESULT) {
-		answer_take(c, j);
-		return j->rest->broken ? statement_fail_with(c, ERR_UPSTREAM_ANSWER, broken_text)
-				       : statement_end(c, STATEMENT_SUCCEEDED);
-	}
-	/* An agent may have done something: it is not asked twice. */
-	if (r->meaning == MEANS_TRANSIENT && (r->perhaps || j->rest->read))
-		return statement_fail(c, r);
-	return request_failed(c, j, r);
+	if (r->meaning != MEANS_RESULT)
+		return events_failed(c, j, r);
+	answer_take(c, j);
+	if (j->rest->broken)
+		return events_failed(c, j, &(struct reading){.err = ERR_UPSTREAM_ANSWER, .message = broken_text});
+	sse_reader_free(&j->rest->events);
+	(void)rest_charge(j->rest, call_statement(c)->collected);
+	return statement_end(c, STATEMENT_SUCCEEDED);
+}
+
+/* Snowflake may go on with it. */
+static void read_late(struct call *c, struct job *j, struct reading *r)
+{
+	*r = (struct reading){.meaning = MEANS_FAILED, .err = ERR_TIMEOUT, .perhaps = true};
+	r->message = j->request.result != WIRE_TIMEOUT
+			 ? "Snowflake still works on it; ask for less at once"
+			 : arena_printf(c->arena, "no answer within %lld s",
+					(long long)((j->request.timeout + USEC_PER_S / 2) / USEC_PER_S));
+	if (!r->message)
+		r->message = err_info(ERR_TIMEOUT)->text;
+}
+
+/* What is read of the answer is the call's to its end, and counted as long. */
+static enum verdict answer_keep(struct call *c, struct job *j)
+{
+	struct statement *s = call_statement(c);
+
+	buf_free(&s->raw);
+	s->raw = j->request.answer;
+	j->request.answer = buf_with_ceiling(REST_CEILING);
+	j->rest->charged += j->request.held;
+	j->request.held = 0;
+	return statement_end(c, STATEMENT_SUCCEEDED);
 }
 
 enum verdict rest_done(struct call *c, struct job *j, struct reading *r)
 {
-	struct statement *s = call_statement(c);
-
-	if (r->meaning == MEANS_RUNNING)
-		return statement_fail_with(c, ERR_TIMEOUT, "Snowflake still works on it; ask for less at once");
-	if (j->request.result == WIRE_TIMEOUT) {
-		r->err = ERR_TIMEOUT;
-		r->meaning = MEANS_FAILED;
-		r->message = arena_printf(c->arena, "no answer within %lld s",
-					  (long long)(call_conf(c)->cortex_timeout / USEC_PER_S));
-		return statement_fail_with(c, ERR_TIMEOUT, r->message);
-	}
-	if (s->event)
+	if (r->meaning == MEANS_RUNNING || j->request.result == WIRE_TIMEOUT)
+		read_late(c, j, r);
+	if (call_statement(c)->event)
 		return events_done(c, j, r);
-	if (r->meaning != MEANS_RESULT)
-		return request_failed(c, j, r);
-	buf_free(&s->raw);
-	s->raw = j->request.answer;
-	j->request.answer = buf_with_ceiling(REST_CEILING);
-	j->held += j->request.held;
-	j->request.held = 0;
-	return statement_end(c, STATEMENT_SUCCEEDED);
+	return r->meaning == MEANS_RESULT ? answer_keep(c, j) : request_failed(c, j, r);
 }

@@ -9,16 +9,26 @@ enum verdict step_sign(struct call *c)
 	struct statement *s = call_statement(c);
 	enum token_state state;
 	const char *message;
+	usec_t began;
 
 	if (j->cancelled && s->kind != STATEMENT_CANCEL)
 		return statement_end_cancelled(c);
+	if (clock_now() < j->not_before)
+		return statement_wait(c, j->not_before);
+	if (!s->sent)
+		s->sent = clock_now();
 	state = job_token(j, &j->request, &message);
 	if (state == TOKEN_WAIT)
-		return WAIT;
+		return request_token_wait(c, j);
+	if (state == TOKEN_LATER)
+		return request_token_late(c, j, message);
 	if (!s->request_id[0])
 		crypt_uuid(s->request_id);
+	began = s->sent;
 	s->sent = clock_now();
 	request_begin(j, s);
+	if (began < s->sent)
+		j->pooled.began = began;
 	if (state == TOKEN_FAILED)
 		return statement_fail_with(c, ERR_UPSTREAM_AUTH, message);
 	if (s->kind == STATEMENT_RUN)

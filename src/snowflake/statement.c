@@ -26,6 +26,14 @@ static enum verdict next_statement(struct call *c, struct job *j, struct stateme
 	return call_goto(c, STEP_sign);
 }
 
+/* Bytes that the answer is made of. */
+static size_t shape_size(const struct statement *s)
+{
+	if (s->kind == STATEMENT_REST)
+		return s->raw.n + s->collected;
+	return s->metadata ? s->rows_n * OWN_ROW : s->text.n;
+}
+
 enum verdict statement_end(struct call *c, enum statement_state state)
 {
 	struct statement *s = call_statement(c);
@@ -40,7 +48,7 @@ enum verdict statement_end(struct call *c, enum statement_state state)
 	s->job = NULL;
 	job_free(j);
 	for (size_t i = 0; i < c->plan_n; i++)
-		n += c->plan[i].metadata ? c->plan[i].rows_n * OWN_ROW : c->plan[i].text.n;
+		n += shape_size(&c->plan[i]);
 	return call_goto(c, n > CALL_LARGE ? STEP_shape_large : STEP_shape);
 }
 

@@ -8,7 +8,7 @@
 #define TAG_MAX  2000 /* characters, Snowflake's limit */
 #define HASH_HEX 16
 
-/* The first half of a SHA-256: tells the same from others, and not who it is. */
+/* The first eight bytes of a SHA-256: tells the same from others, and who it is only to those who know the name. */
 static void add_hash(struct buf *b, const char *name, const void *data, size_t n)
 {
 	struct sha256 hash = crypt_sha256(data, n);

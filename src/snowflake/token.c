@@ -50,14 +50,24 @@ static void token_free(struct token *t)
 	cache.n--;
 }
 
-/* The longest unused makes room; one that is being fetched stays. */
+/* A refresh token may be the only copy there is. There are no more of them than connections, but for those of
+ * connections as they were before a reload. */
+static bool goes_before(const struct token *a, const struct token *b)
+{
+	bool keeps = a->fetch.refresh.n > 0, b_keeps = b->fetch.refresh.n > 0;
+
+	return keeps == b_keeps ? a->used < b->used : b_keeps;
+}
+
+/* The longest unused makes room, one with a refresh token only where nothing else is left; one that is being fetched
+ * stays. */
 static bool make_room(void)
 {
 	struct token **oldest = NULL, *t;
 
 	for (size_t i = 0; i < TOKEN_BUCKETS; i++)
 		for (struct token **at = &cache.buckets[i]; *at; at = &(*at)->next)
-			if (!(*at)->fetch.under_way && !(*at)->waiters && (!oldest || (*at)->used < (*oldest)->used))
+			if (!(*at)->fetch.under_way && !(*at)->waiters && (!oldest || goes_before(*at, *oldest)))
 				oldest = at;
 	if (!oldest)
 		return false;
@@ -98,23 +108,38 @@ static bool role_counts(const struct connection *connection)
 	       (connection->auth == CONNECTION_CLIENT_CREDENTIALS && !connection->oauth_scope);
 }
 
-/* The identity's place; NULL with *why where it can have none. */
-static struct token *token_of(const struct identity *who, const char **why)
+static void say_nobody(const struct principal *p)
+{
+	if (p && p->kind == PRINCIPAL_TOKEN)
+		(void)snprintf(
+		    cache.why, sizeof cache.why,
+		    "%.60s comes with a token of the issuer %.60s, and users and user name API keys only; give "
+		    "such principals a connection that has one user for all",
+		    p->subject, p->issuer);
+	else
+		(void)snprintf(cache.why, sizeof cache.why,
+			       "%.100s has no Snowflake user there; name one under users, or give the template user",
+			       p ? p->subject : "the gateway itself");
+}
+
+/* The identity's place; NULL with *why and *state where it can have none. */
+static struct token *token_of(const struct identity *who, enum token_state *state, const char **why)
 {
 	const struct connection *c = who->connection;
 	const char *role = role_counts(c) && who->role ? who->role : "";
 	struct buf login = buf_with_ceiling(LOGIN_BYTES);
 	struct token *t = NULL;
 
+	*state = TOKEN_LATER;
 	if (!connection_is_per_user(c)) {
 		t = token_find(c->id, "", role);
 		*why = "more tokens are being fetched than the gateway holds; try again in a moment";
 	} else if (!connection_login(c, who->principal, &login)) {
-		(void)snprintf(cache.why, sizeof cache.why,
-			       "%.100s has no Snowflake user there; name one under users, or give the template user",
-			       who->principal ? who->principal->subject : "the gateway itself");
+		say_nobody(who->principal);
+		*state = TOKEN_FAILED;
 		*why = cache.why;
 	} else if (!*role) {
+		*state = TOKEN_FAILED;
 		*why = "no role is set, and a user's token is for one role; name one in the policy or the connection";
 	} else {
 		t = token_find(c->id, buf_text(&login), role);
@@ -162,9 +187,11 @@ static enum token_state refresh(struct token *t, const struct identity *who, con
 enum token_state token_get(const struct identity *who, struct token_view *view, struct token_waiter *waiter,
 			   const char **why)
 {
-	struct token *t = token_of(who, why);
-	enum token_state state = t ? refresh(t, who, why) : TOKEN_FAILED;
+	enum token_state state;
+	struct token *t = token_of(who, &state, why);
 
+	if (t)
+		state = refresh(t, who, why);
 	*view = (struct token_view){0};
 	if (state == TOKEN_WAIT && waiter && !waiter->prev) {
 		waiter->next = t->waiters;
@@ -209,12 +236,20 @@ void token_news(struct token *t)
 	}
 }
 
+static bool file_has_changed(struct token *t, const struct connection *c)
+{
+	struct stamp stamp;
+
+	return c->token_file && watch_hurry(&t->watch) && stamp_of(c->token_file, &stamp) &&
+	       !stamp_is(&stamp, &t->stamp);
+}
+
 bool token_renew(const struct identity *who, uint64_t number)
 {
 	const struct connection *c = who->connection;
+	enum token_state state;
 	const char *why;
-	struct token *t = token_of(who, &why);
-	struct stamp stamp;
+	struct token *t = token_of(who, &state, &why);
 	int64_t now = clock_wall();
 
 	if (!t)
@@ -230,16 +265,22 @@ bool token_renew(const struct identity *who, uint64_t number)
 		t->renewed = now;
 		return t->refused = true;
 	}
-	return c->token_file && stamp_of(c->token_file, &stamp) && !stamp_is(&stamp, &t->stamp);
+	return file_has_changed(t, c);
 }
 
-void token_stop(void)
+bool token_stop(void)
 {
+	bool left = false;
+
 	for (size_t i = 0; i < TOKEN_BUCKETS; i++)
 		for (struct token *t = cache.buckets[i]; t; t = t->next) {
 			assert(!t->waiters);
-			fetch_stop(t);
+			if (fetch_must_end(t))
+				left = true;
+			else
+				fetch_stop(t);
 		}
+	return left;
 }
 
 void token_forget_all(void)

@@ -20,6 +20,11 @@ struct stamp {
 	ino_t inode;
 };
 
+/* When a file may be looked at again (snowflake.h tells how often); in time of clock_now(). */
+struct watch {
+	usec_t next, hurried;
+};
+
 /* The fetch of a token that has to come over HTTP. */
 struct fetch {
 	bool under_way;
@@ -34,6 +39,7 @@ struct fetch {
 	bool unkept; /* it could not be written to its file, which was told */
 	usec_t failed;
 	bool has_failed;
+	bool passing; /* why it failed may pass by itself */
 };
 
 /* One identity's token, found by the connection's id, the login and the role. After a reload the same connection finds
@@ -50,6 +56,8 @@ struct token {
 	int64_t renewed;    /* wall seconds: when a refusal was last answered with a new one */
 	int key;            /* minted: which of the two keys signed it; -1: none yet */
 	struct stamp stamp; /* read: of its file */
+	struct watch watch;
+	const char *fault; /* read: why there is none; static */
 	struct fetch fetch;
 	struct token_waiter *waiters;
 	char why[512];
@@ -58,11 +66,16 @@ struct token {
 void buf_wipe(struct buf *b);
 bool stamp_of(const char *path, struct stamp *stamp);
 bool stamp_is(const struct stamp *a, const struct stamp *b);
+/* May the file be looked at now? A true counts as the look. */
+bool watch_due(struct watch *w);
+/* What was read of the file was refused: it is due now. False: this was so within the last second. */
+bool watch_hurry(struct watch *w);
 /* The whole file, at most TOKEN_BYTES_MAX bytes, without blanks at its ends; the stamp is of before the reading, so
  * that a change meanwhile is seen. */
 bool token_file_read(const char *path, struct buf *b, struct stamp *stamp);
 
-/* Each makes t->bearer fit for use where it is not. TOKEN_WAIT: a fetch is under way. */
+/* Each makes t->bearer fit for use where it is not. TOKEN_WAIT: a fetch is under way; TOKEN_LATER: it failed, and may
+ * not the next time. */
 enum token_state token_mint(struct token *t, const struct identity *who, const char **why);
 enum token_state token_read(struct token *t, const struct connection *connection, const char **why);
 enum token_state token_fetch(struct token *t, const struct identity *who, const char **why);
@@ -75,6 +88,7 @@ void token_news(struct token *t);
 bool mint_renew(struct token *t, const struct connection *connection);
 void signers_forget(void);
 void fetch_stop(struct token *t);
+bool fetch_must_end(const struct token *t); /* its answer may hold what would be lost */
 /* Writes a rotated refresh token in place of the file's content, whole or not at all. */
 bool refresh_token_keep(const char *path, struct slice text);
 

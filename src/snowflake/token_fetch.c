@@ -128,25 +128,37 @@ void fetch_stop(struct token *t)
 	fetch_over(f);
 }
 
+/* The old refresh token may be used up already. */
+bool fetch_must_end(const struct token *t)
+{
+	return t->fetch.sent && t->fetch.connection->auth == CONNECTION_REFRESH_TOKEN;
+}
+
 /* Servers may repeat in their texts what they were sent, and the text may have been cut within it. */
 static void mask(char *text, const char *secret)
 {
 	size_t n = secret ? strlen(secret) : 0, length = strlen(text);
 	char *at;
 
-	while (n >= 4 && (at = strstr(text, secret)))
+	for (char *from = text; n >= 4 && (at = strstr(from, secret)); from = at + n)
 		memset(at, '*', n);
 	for (size_t k = n < length ? n : length; k >= 4; k--)
 		if (!memcmp(text + length - k, secret, k))
 			memset(text + length - k, '*', k);
 }
 
-static void fail(struct token *t)
+static void set_failed(struct fetch *f, bool passing)
+{
+	f->has_failed = true;
+	f->failed = clock_now();
+	f->passing = passing;
+}
+
+static void fail(struct token *t, bool passing)
 {
 	struct fetch *f = &t->fetch;
 
-	f->has_failed = true;
-	f->failed = clock_now();
+	set_failed(f, passing);
 	log_event(LOG_WARN, "token_failed", log_text("connection", f->connection->name), log_text("reason", t->why));
 	fetch_over(f);
 	token_news(t);
@@ -182,7 +194,7 @@ static void say_unanswered(struct token *t)
 			       rq->error[0] ? rq->error : "no answer");
 }
 
-/* What may pass by itself: the network, 5xx, 429. */
+/* What is worth another try at once: the network, 5xx, 429. */
 static bool may_pass(const struct wire_request *rq)
 {
 	if (rq->result == WIRE_ANSWERED)
@@ -292,7 +304,7 @@ static void on_answer(struct token *t)
 		/* with the refresh token that somebody else has written meanwhile */
 	} else {
 		say_refusal(t, &a);
-		fail(t);
+		fail(t, false);
 	}
 	oauth_answer_free(&a);
 }
@@ -313,7 +325,7 @@ static void on_done(struct wire_request *rq)
 	}
 	if (rq->result != WIRE_ANSWERED || may_pass(rq)) {
 		say_unanswered(t);
-		fail(t);
+		fail(t, true);
 		return;
 	}
 	on_answer(t);
@@ -330,11 +342,13 @@ static bool fetch_start(struct token *t, const struct identity *who)
 		return false;
 	(void)take_refresh_token(t, c);
 	if (c->auth == CONNECTION_REFRESH_TOKEN && !f->refresh.n) {
+		set_failed(f, false);
 		(void)snprintf(t->why, sizeof t->why, "oauth_refresh_token_file cannot be read or is empty");
 		return false;
 	}
 	if (!c->oauth_token_request_url || !c->oauth_client_id || !c->oauth_client_secret ||
 	    !fill_body(t, c, who->role)) {
+		set_failed(f, false);
 		(void)snprintf(t->why, sizeof t->why, "the request for a token cannot be made of what is configured");
 		return false;
 	}
@@ -356,5 +370,7 @@ enum token_state token_fetch(struct token *t, const struct identity *who, const 
 	if (!t->fetch.under_way)
 		(void)fetch_start(t, who);
 	*why = t->why;
-	return usable ? TOKEN_READY : t->fetch.under_way ? TOKEN_WAIT : TOKEN_FAILED;
+	if (usable)
+		return TOKEN_READY;
+	return t->fetch.under_way ? TOKEN_WAIT : t->fetch.passing ? TOKEN_LATER : TOKEN_FAILED;
 }

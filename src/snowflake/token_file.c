@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 enum { SKEW_S = 300 };
+#define LOOK_EVERY USEC_PER_S
 
 bool stamp_of(const char *path, struct stamp *stamp)
 {
@@ -26,6 +27,23 @@ bool stamp_is(const struct stamp *a, const struct stamp *b)
 {
 	return a->changed.tv_sec == b->changed.tv_sec && a->changed.tv_nsec == b->changed.tv_nsec &&
 	       a->size == b->size && a->inode == b->inode;
+}
+
+bool watch_due(struct watch *w)
+{
+	if (clock_now() < w->next)
+		return false;
+	w->next = clock_now() + LOOK_EVERY;
+	return true;
+}
+
+bool watch_hurry(struct watch *w)
+{
+	if (clock_now() < w->hurried)
+		return false;
+	w->hurried = clock_now() + LOOK_EVERY;
+	w->next = clock_now();
+	return true;
 }
 
 static void trim(struct buf *b)
@@ -79,21 +97,29 @@ static enum token_state read_given(struct token *t, const struct connection *con
 	return t->bearer.n ? TOKEN_READY : TOKEN_FAILED;
 }
 
-/* What was read last is used as long as the file cannot be read: it may be written at this moment. */
-static enum token_state read_again(struct token *t, const struct connection *connection, const char **why)
+static void look(struct token *t, const struct connection *connection)
 {
 	struct buf fresh = buf_with_ceiling(TOKEN_BYTES_MAX);
 	struct stamp stamp;
 
 	if (stamp_of(connection->token_file, &stamp) && stamp_is(&stamp, &t->stamp) && t->bearer.n)
-		return TOKEN_READY;
-	*why = "token_file cannot be read";
+		return;
+	t->fault = "token_file cannot be read";
 	if (token_file_read(connection->token_file, &fresh, &stamp)) {
-		*why = "token_file is empty";
-		put(t, connection, buf_slice(&fresh));
+		t->fault = "token_file is empty";
+		if (fresh.n)
+			put(t, connection, buf_slice(&fresh));
 		t->stamp = stamp;
 	}
 	buf_wipe(&fresh);
+}
+
+/* What was read last is used as long as the file cannot be read or is empty: it may be written at this moment. */
+static enum token_state read_again(struct token *t, const struct connection *connection, const char **why)
+{
+	if (watch_due(&t->watch))
+		look(t, connection);
+	*why = t->fault;
 	return t->bearer.n ? TOKEN_READY : TOKEN_FAILED;
 }
 

@@ -24,7 +24,10 @@ struct signer {
 	uint64_t used;
 	struct rsa_key *key[KEYS];
 	struct stamp stamp[KEYS];
-	int works; /* the key to begin with */
+	struct watch watch[KEYS];
+	bool changed[KEYS];      /* the file is another than the one that was read */
+	const char *fault[KEYS]; /* why there is none; static */
+	int works;               /* the key to begin with */
 };
 static struct signer signers[SIGNERS_MAX]; /* owner: SNOWFLAKE */
 static uint64_t signer_uses;               /* owner: SNOWFLAKE */
@@ -136,12 +139,14 @@ static struct signer *signer_of(const struct connection *c)
 	return oldest;
 }
 
-static bool key_has_changed(const struct signer *s, const struct connection *c, int n)
+static bool key_has_changed(struct signer *s, const struct connection *c, int n)
 {
 	struct key_place place = place_of(c, n);
 	struct stamp stamp;
 
-	return s->key[n] && place.file && stamp_of(place.file, &stamp) && !stamp_is(&stamp, &s->stamp[n]);
+	if (s->key[n] && place.file && !s->changed[n] && watch_due(&s->watch[n]))
+		s->changed[n] = stamp_of(place.file, &stamp) && !stamp_is(&stamp, &s->stamp[n]);
+	return s->changed[n];
 }
 
 /* The n-th key, read (again) where that is needed. A file that changed into nonsense leaves the old key in use, and is
@@ -151,9 +156,12 @@ static const struct rsa_key *key_of(struct signer *s, const struct connection *c
 	struct rsa_key *key = NULL;
 	struct stamp stamp;
 
-	if (s->key[n] && !key_has_changed(s, c, n))
+	*why = s->fault[n];
+	if (s->key[n] ? !key_has_changed(s, c, n) : !watch_due(&s->watch[n]))
 		return s->key[n];
+	s->changed[n] = false;
 	if (key_load(place_of(c, n), &key, &stamp, why)) {
+		s->fault[n] = *why;
 		if (s->key[n])
 			log_event(LOG_WARN, "key_not_taken", log_text("connection", c->name), log_text("reason", *why));
 		s->stamp[n] = stamp;
@@ -298,6 +306,8 @@ bool mint_renew(struct token *t, const struct connection *connection)
 	int other = t->key == 0 ? 1 : 0;
 
 	t->refused = true;
+	if (t->key >= 0)
+		(void)watch_hurry(&signer_of(connection)->watch[t->key]);
 	if (age >= 0 && age < FRESH_S && key_is_given(connection, other)) {
 		t->key = other;
 		return true;

@@ -83,9 +83,25 @@ bool guard_is_name(const struct guard *g, size_t at)
 	return at < g->n && (g->t[at].kind == SQL_WORD || g->t[at].kind == SQL_QUOTED);
 }
 
+/* Is the colon t[at] one of value:path? Not within { 'key': value }, nor behind what is no value, nor before a call. */
+static bool is_path(const struct guard *g, size_t at)
+{
+	size_t i = at + 1;
+
+	if (at == 0 || (g->match[at] != NO_BRACKET && guard_is(g, g->match[at], "{")))
+		return false;
+	if (!guard_is_name(g, at - 1) && g->t[at - 1].kind != SQL_VARIABLE && !guard_is(g, at - 1, ")") &&
+	    !guard_is(g, at - 1, "]"))
+		return false;
+	while (guard_is(g, i + 1, ".") && guard_is_name(g, i + 2))
+		i += 2;
+	return !guard_is(g, i + 1, "(");
+}
+
 bool guard_is_member(const struct guard *g, size_t at)
 {
-	return at > 0 && (guard_is(g, at - 1, ".") || guard_is(g, at - 1, ":") || guard_is(g, at - 1, "::"));
+	return at > 0 && (guard_is(g, at - 1, ".") || guard_is(g, at - 1, "::") ||
+			  (guard_is(g, at - 1, ":") && is_path(g, at - 1)));
 }
 
 static const char *class_names(struct guard *g, unsigned classes)
@@ -294,6 +310,8 @@ static bool brackets_match(struct guard *g)
 			g->match[open] = i;
 			g->match[i] = open;
 			open = outer;
+		} else {
+			g->match[i] = open;
 		}
 	}
 	return open == NO_BRACKET || guard_refuse(g, open, "the bracket is not closed", "Balance the brackets.");

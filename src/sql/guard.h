@@ -18,7 +18,7 @@ struct guard {
 	struct arena *arena;
 	struct sql_token *t; /* t[n] is SQL_END */
 	size_t n;
-	uint32_t *match; /* of a bracket: the index of its partner */
+	uint32_t *match; /* of a bracket: the index of its partner; else of the innermost that is open, or UINT32_MAX */
 	unsigned classes;
 	struct guard_verdict *verdict;
 	size_t verb;   /* the word that tells what the statement does: the first, or behind EXPLAIN */
@@ -34,7 +34,7 @@ bool guard_refuse_why(struct guard *g, size_t at, enum guard_why why);
 const char *guard_word(struct guard *g, size_t at); /* for a sentence: upper case, short */
 bool guard_is(const struct guard *g, size_t at, const char *word);
 bool guard_is_name(const struct guard *g, size_t at);         /* plain or quoted */
-bool guard_is_member(const struct guard *g, size_t at);       /* behind a . or : , so no keyword */
+bool guard_is_member(const struct guard *g, size_t at);       /* behind a . or the : of a path, so no keyword */
 bool guard_needs(struct guard *g, size_t at, unsigned class); /* is the class among those allowed? */
 
 /* guard_verb.c: what the first word asks for */

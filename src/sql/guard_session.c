@@ -68,10 +68,10 @@ bool sql_parameter_fits(const char *name, const char *value, const char **reason
 		}
 	}
 	*reason = "this session parameter cannot be set through the gateway";
-	*advice = "Parameters that can be set: TIMEZONE, QUERY_TAG, USE_CACHED_RESULT, ROWS_PER_RESULTSET, WEEK_START, "
-		  "WEEK_OF_YEAR_POLICY, TIMESTAMP_TYPE_MAPPING, TWO_DIGIT_CENTURY_START, LOCK_TIMEOUT, "
-		  "STATEMENT_QUEUED_TIMEOUT_IN_SECONDS and the input and output formats of dates, times, timestamps "
-		  "and binaries.";
+	*advice = "Parameters that can be set: "
+#define PARAMETER(name, kind, by) #name " "
+#include "snowgate/tbl/guard.def"
+	    ;
 	return false;
 }
 

@@ -168,6 +168,8 @@ static bool check_transaction(struct guard *g, size_t at, const struct verb *ver
 					 "is read as a scripting block, which hides its statements from the guard",
 					 "Write BEGIN TRANSACTION; ...; COMMIT; in one script.");
 	g->verdict->class = verb->class;
+	g->verdict->transaction =
+	    guard_is(g, at, "BEGIN") || guard_is(g, at, "START") ? TRANSACTION_BEGINS : TRANSACTION_ENDS;
 	return true;
 }
 

@@ -69,6 +69,11 @@ size_t resultset_rows(const struct resultset *r)
 	return r->rows.rows;
 }
 
+size_t resultset_held(const struct resultset *r)
+{
+	return r->rows.text_room + r->around.capacity + r->early.capacity;
+}
+
 const struct resultset_head *resultset_head(const struct resultset *r)
 {
 	return r->has_head ? &r->head : NULL;

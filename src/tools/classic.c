@@ -152,6 +152,7 @@ int plan_query_view(struct call *c)
 {
 	struct buf sql = buf_with_ceiling(4096);
 	struct sql_name name;
+	struct statement *s;
 	struct context x;
 	int rc;
 
@@ -163,5 +164,6 @@ int plan_query_view(struct call *c)
 	sql_quote_name(&sql, &name);
 	buf_addf(&sql, " LIMIT %zu", c->budget.rows);
 	c->class = CLASS_READ;
-	return plan_add(c, STATEMENT_RUN, arena_text(c->arena, &sql), &x) ? ERR_OK : ERR_NOMEM;
+	s = plan_add(c, STATEMENT_RUN, arena_text(c->arena, &sql), &x);
+	return s ? statement_settings(c, s) : ERR_NOMEM;
 }

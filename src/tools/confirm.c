@@ -50,24 +50,30 @@ static void context_shown(struct buf *b, const struct context *x)
 	plain_ident(b, x->schema);
 }
 
-static const char *question(struct call *c, const char *sql, const struct context *x)
+void confirm_show(struct buf *b, const char *sql, const struct context *x)
 {
-	struct buf b = buf_with_ceiling(16384);
+	buf_adds(b, b->n ? "\n\n" : "");
+	statement_shown(b, sql);
+	buf_adds(b, "\n(");
+	context_shown(b, x);
+	buf_addc(b, ')');
+}
+
+static const char *question(struct call *c, const char *shown)
+{
+	struct buf b = buf_with_ceiling(128 << 10);
 	size_t bound = json_array_size(json_object_get(c->arguments, "bindings"));
 
-	buf_adds(&b, "This statement may delete or overwrite what is in Snowflake. Run it ");
-	context_shown(&b, x);
-	buf_adds(&b, "?\n\n");
-	statement_shown(&b, sql);
+	buf_addf(&b, "This may delete or overwrite what is in Snowflake. Run it?\n\n%s", shown);
 	if (bound)
 		buf_addf(&b, "\n\n(with %zu bound value%s)", bound, bound == 1 ? "" : "s");
 	return arena_text(c->arena, &b);
 }
 
 /* Params of elicitation/create [4.7, 5.10, 6]; `mode` came with 2025-11-25. NULL when memory is short. */
-static json_t *question_params(struct call *c, const char *sql, const struct context *x)
+static json_t *question_params(struct call *c, const char *shown)
 {
-	const char *message = question(c, sql, x);
+	const char *message = question(c, shown);
 	json_t *params = message ? json_pack("{s:s, s:{s:s, s:{s:{s:s, s:s, s:s, s:b}}, s:[s]}}", "message", message,
 					     "requestedSchema", "type", "object", "properties", KEY, "type", "boolean",
 					     "title", "Run it", "description",
@@ -114,6 +120,17 @@ static int lacks_capability(struct call *c)
 
 int confirm_statement(struct call *c, const char *sql, const struct context *x, bool *asked)
 {
+	struct buf shown = buf_with_ceiling(16384);
+	int rc;
+
+	confirm_show(&shown, sql, x);
+	rc = confirm_shown(c, buf_text(&shown), asked);
+	buf_free(&shown);
+	return rc;
+}
+
+int confirm_shown(struct call *c, const char *shown, bool *asked)
+{
 	enum policy_confirm wanted = c->request->policy->confirm;
 	const json_t *answer = wanted == CONFIRM_NEVER ? NULL : c->unasked ? NULL : call_answer(c, KEY);
 	const char *refusal = answer ? refusal_of(answer) : NULL;
@@ -122,7 +139,7 @@ int confirm_statement(struct call *c, const char *sql, const struct context *x, 
 	if (answer)
 		return refusal ? unconfirmed(c, refusal) : ERR_OK;
 	if (wanted != CONFIRM_NEVER && (c->can & CLIENT_FORM)) {
-		json_t *params = question_params(c, sql, x);
+		json_t *params = question_params(c, shown);
 
 		*asked = params && call_ask(c, KEY, "elicitation/create", params);
 		return *asked ? ERR_OK : refuse_memory(c);

@@ -131,26 +131,68 @@ void cortex_error(struct call *c, const struct statement *s, const char *what)
 	if (err == ERR_SQL)
 		advice = "\nCheck that the role may use it (USAGE on it, and the database role SNOWFLAKE.CORTEX_USER), "
 			 "or ask the operator to check its place in the section cortex.";
+	else if (err == ERR_OUTCOME_UNKNOWN)
+		advice =
+		    "\nLook at what it may have done before you ask it again. Where it needs more time, the operator "
+		    "raises cortex.timeout.";
 	else if (err == ERR_TIMEOUT)
 		advice = "\nAsk for less at once, or have the operator raise cortex.timeout.";
 	else if (err_info(err)->retryable)
 		advice = "\nNothing is wrong with the question; try again in a moment.";
 	tool_error(c, err, f->code, f->sqlstate, "%s: %s%s%s%s", what, f->code ? f->code : "", f->code ? ": " : "",
 		   f->message && *f->message ? f->message : err_info(err)->text, advice);
+	if (err == ERR_OUTCOME_UNKNOWN)
+		json_object_set_new(json_object_get(c->answer.meta, "snowgate/error"), "outcome",
+				    json_string("unknown"));
 }
 
-const json_t *cortex_answer(struct call *c, const struct statement *s, const char *what)
+static void answer_drop(void *answer)
 {
-	json_t *root = NULL;
+	cortex_forget(answer);
+}
+
+void cortex_forget(json_t **answer)
+{
+	if (answer)
+		json_decref(TAKE(*answer));
+}
+
+json_t **cortex_answer(struct call *c, const struct statement *s, const char *what)
+{
+	json_t **root;
 
 	if (s->state != STATEMENT_SUCCEEDED) {
 		cortex_error(c, s, what);
 		return NULL;
 	}
-	if (json_parse_trusted(buf_slice(&s->raw), &root) == JSON_OK && arena_attach(c->arena, root, json_release) &&
-	    json_is_object(root))
+	root = arena_alloc(c->arena, sizeof *root);
+	if (root && arena_attach(c->arena, root, answer_drop) &&
+	    json_parse_trusted(buf_slice(&s->raw), root) == JSON_OK && json_is_object(*root))
 		return root;
 	tool_error(c, ERR_UPSTREAM_ANSWER, NULL, NULL, "%s: its answer is not what its documentation says; try again",
 		   what);
 	return NULL;
+}
+
+struct cell cortex_cell(const json_t *value, struct buf *b)
+{
+	size_t n;
+
+	if (!value || json_is_null(value))
+		return (struct cell){0};
+	if (json_is_string(value)) {
+		n = json_string_length(value);
+		return (struct cell){json_string_value(value), n, n};
+	}
+	json_write(b, value);
+	return (struct cell){buf_text(b), b->n, b->n};
+}
+
+void cortex_told_json(struct call *c, struct buf *b, struct slice text)
+{
+	struct buf cut = buf_with_ceiling(text.n + 64);
+
+	told_within(c, &cut, text);
+	json_write_string(b, buf_text(&cut), cut.n);
+	buf_free(&cut);
 }

@@ -5,10 +5,12 @@
 
 #define NAME             "Cortex Analyst"
 #define SUGGESTIONS_MAX  10
+#define WARNINGS_MAX     20
 #define ANALYST_ENDPOINT "/api/v2/cortex/analyst/message"
 
-/* c->tool_state: what Analyst said. Texts live in the arena. */
+/* c->tool_state: what Analyst said. Texts live in the arena, or in `root`. */
 struct analysis {
+	json_t **root;
 	const char *text, *sql;
 	const json_t *suggestions, *warnings;
 	bool read;
@@ -45,6 +47,10 @@ int plan_cortex_analyst(struct call *c)
 		return rc;
 	if (!(service = cortex_service(c, CORTEX_ANALYST)))
 		return ERR_POLICY;
+	if (!x.database) { /* its SQL would be in no database at all */
+		x.database = service->database;
+		x.schema = service->schema;
+	}
 	c->tool_state = arena_alloc(c->arena, sizeof(struct analysis));
 	if (!c->tool_state)
 		return refuse_memory(c);
@@ -69,16 +75,16 @@ static void content_read(struct call *c, struct analysis *a, const json_t *block
 
 static bool analysis_read(struct call *c, struct analysis *a)
 {
-	const json_t *root = cortex_answer(c, &c->plan[0], NAME), *content;
+	const json_t *content;
 	size_t i;
 	json_t *block;
 
-	if (!root)
+	if (!(a->root = cortex_answer(c, &c->plan[0], NAME)))
 		return false;
 	a->read = true;
-	content = json_object_get(json_object_get(root, "message"), "content");
+	content = json_object_get(json_object_get(*a->root, "message"), "content");
 	json_array_foreach(content, i, block) content_read(c, a, block);
-	a->warnings = json_object_get(root, "warnings");
+	a->warnings = json_object_get(*a->root, "warnings");
 	return true;
 }
 
@@ -145,73 +151,117 @@ int more_cortex_analyst(struct call *c)
 		return refuse_memory(c);
 	if (sql_plan(c, sql) == ERR_OK)
 		return ERR_OK;
-	buf_addf(&c->answer.text, "\nCortex Analyst wrote this, and it was not run:\n%s", a->sql);
+	buf_adds(&c->answer.text, "\nCortex Analyst wrote this, and it was not run:\n");
+	told_within(c, &c->answer.text, slice_of(a->sql));
+	cortex_forget(a->root);
 	return ERR_GUARD;
 }
 
 /* ---- the answer ---- */
 
-static void suggestions_told(struct buf *b, const json_t *suggestions)
+static void suggestions_told(struct call *c, struct buf *b, const json_t *suggestions)
 {
 	size_t n = json_array_size(suggestions);
 
 	if (n)
 		buf_adds(b, "\nBetter ask one of these:\n");
-	for (size_t i = 0; i < n && i < SUGGESTIONS_MAX; i++)
-		if (json_is_string(json_array_get(suggestions, i)))
-			buf_addf(b, "- %s\n", json_string_value(json_array_get(suggestions, i)));
+	for (size_t i = 0; i < n && i < SUGGESTIONS_MAX; i++) {
+		const char *text = json_string_value(json_array_get(suggestions, i));
+
+		if (!text)
+			continue;
+		buf_adds(b, "- ");
+		told_within(c, b, slice_of(text));
+		buf_addc(b, '\n');
+	}
 }
 
-static void warnings_told(struct buf *b, const json_t *warnings)
+static const char *warning_of(const struct analysis *a, size_t i)
 {
-	for (size_t i = 0; i < json_array_size(warnings); i++) {
-		const char *text = json_text_of(json_array_get(warnings, i), "message");
+	return json_text_of(json_array_get(a->warnings, i), "message");
+}
 
-		if (text)
-			buf_addf(b, "\nWarning: %s", text);
+static size_t warnings_n(const struct analysis *a)
+{
+	size_t n = json_array_size(a->warnings);
+
+	return n < WARNINGS_MAX ? n : WARNINGS_MAX;
+}
+
+static void warnings_told(struct call *c, struct buf *b, const struct analysis *a)
+{
+	for (size_t i = 0; i < warnings_n(a); i++) {
+		const char *text = warning_of(a, i);
+
+		if (!text)
+			continue;
+		buf_adds(b, "\nWarning: ");
+		told_within(c, b, slice_of(text));
 	}
+}
+
+static void told_as_json(struct call *c, struct buf *b, const struct analysis *a)
+{
+	buf_adds(b, "{\"explanation\":");
+	cortex_told_json(c, b, slice_of(a->text ? a->text : ""));
+	buf_adds(b, ",\"sql\":");
+	cortex_told_json(c, b, slice_of(a->sql));
+	buf_adds(b, ",\"warnings\":[");
+	for (size_t i = 0, n = 0; i < warnings_n(a); i++)
+		if (warning_of(a, i)) {
+			buf_adds(b, n++ ? "," : "");
+			cortex_told_json(c, b, slice_of(warning_of(a, i)));
+		}
+	buf_addc(b, ']');
+}
+
+static void told_as_text(struct call *c, struct buf *b, const struct analysis *a)
+{
+	told_within(c, b, slice_of(a->text ? a->text : ""));
+	buf_adds(b, "\nSQL: ");
+	told_within(c, b, slice_of(a->sql));
+	buf_addc(b, '\n');
+	warnings_told(c, b, a);
 }
 
 /* What Analyst said goes before the rows, or into their object. */
 static void answer_with_rows(struct call *c, const struct analysis *a)
 {
-	struct buf head = buf_with_ceiling((size_t)256 << 10), *b = &c->answer.structured;
+	struct buf head = buf_with_ceiling(c->answer.text.ceiling), *b = &c->answer.structured;
 
 	answer_rows(c);
 	if (b->n) {
-		buf_addf(&head, "{\"explanation\":");
-		json_write_string(&head, a->text ? a->text : "", a->text ? strlen(a->text) : 0);
-		buf_adds(&head, ",\"sql\":");
-		json_write_string(&head, a->sql, strlen(a->sql));
+		told_as_json(c, &head, a);
 		buf_addf(&head, ",%s", buf_text(b) + 1);
 		buf_clear(b);
-		buf_clear(&c->answer.text);
 		buf_add(b, head.data, head.n);
-		buf_add(&c->answer.text, head.data, head.n);
 	} else {
-		buf_addf(&head, "%s\nSQL: %s\n", a->text ? a->text : "", a->sql);
-		warnings_told(&head, a->warnings);
+		told_as_text(c, &head, a);
 		buf_addf(&head, "\n%s", buf_text(&c->answer.text));
-		buf_clear(&c->answer.text);
-		buf_add(&c->answer.text, head.data, head.n);
 	}
-	if (buf_failed(&head) || buf_failed(&c->answer.text))
+	buf_clear(&c->answer.text);
+	buf_add(&c->answer.text, head.data, head.n);
+	if (buf_failed(&head) || buf_failed(b) || buf_failed(&c->answer.text))
 		tool_error(c, ERR_NOMEM, NULL, NULL, "the answer is too large; ask for fewer rows with `limit`");
 	buf_free(&head);
+}
+
+static void answer_without(struct call *c, const struct analysis *a)
+{
+	struct buf *b = &c->answer.text;
+
+	told_within(c, b, slice_of(a->text ? a->text : "Cortex Analyst has written no SQL for this question."));
+	suggestions_told(c, b, a->suggestions);
+	warnings_told(c, b, a);
 }
 
 void answer_cortex_analyst(struct call *c)
 {
 	struct analysis *a = c->tool_state;
-	struct buf *b = &c->answer.text;
 
-	if (c->plan_n > 1) {
+	if (c->plan_n > 1)
 		answer_with_rows(c, a);
-		return;
-	}
-	if (!a->read && !analysis_read(c, a))
-		return;
-	buf_adds(b, a->text ? a->text : "Cortex Analyst has written no SQL for this question.");
-	suggestions_told(b, a->suggestions);
-	warnings_told(b, a->warnings);
+	else if (a->read || analysis_read(c, a))
+		answer_without(c, a);
+	cortex_forget(a->root);
 }

@@ -94,22 +94,6 @@ static void columns_find(struct table *t, const json_t *results)
 	}
 }
 
-/* The value's text; what is no text is written as JSON into `b`. */
-static struct cell cell_of(const json_t *value, struct buf *b)
-{
-	size_t at = b->n, n;
-
-	if (!value || json_is_null(value))
-		return (struct cell){0};
-	if (json_is_string(value)) {
-		n = json_string_length(value);
-		return (struct cell){json_string_value(value), n, n};
-	}
-	json_write(b, value);
-	n = buf_failed(b) ? 0 : b->n - at;
-	return (struct cell){buf_failed(b) ? "" : b->data + at, n, n};
-}
-
 static bool row_write(struct rows_writer *w, const struct table *t, const json_t *result)
 {
 	struct cell row[COLUMNS_MAX];
@@ -117,8 +101,8 @@ static bool row_write(struct rows_writer *w, const struct table *t, const json_t
 	bool added;
 
 	for (size_t i = 0; i < t->n; i++) {
-		texts[i] = buf_with_ceiling((size_t)1 << 20);
-		row[i] = cell_of(json_object_get(result, t->columns[i].name), &texts[i]);
+		texts[i] = buf_with_ceiling(CORTEX_CELL_MAX);
+		row[i] = cortex_cell(json_object_get(result, t->columns[i].name), &texts[i]);
 	}
 	added = rows_add(w, row, t->n);
 	for (size_t i = 0; i < t->n; i++)
@@ -156,15 +140,17 @@ static void results_told(struct call *c, const struct table *t, const json_t *re
 
 void answer_cortex_search(struct call *c)
 {
-	const json_t *root = cortex_answer(c, &c->plan[0], NAME), *results = json_object_get(root, "results");
+	json_t **root = cortex_answer(c, &c->plan[0], NAME);
+	const json_t *results = root ? json_object_get(*root, "results") : NULL;
 	struct table t = {.n = 0};
 
 	if (!root)
 		return;
 	if (json_array_size(results) == 0) {
 		buf_adds(&c->answer.text, "0 results. Try other words, or a filter that is less narrow.");
-		return;
+	} else {
+		columns_find(&t, results);
+		results_told(c, &t, results);
 	}
-	columns_find(&t, results);
-	results_told(c, &t, results);
+	cortex_forget(root);
 }

@@ -85,6 +85,16 @@ static const char *advice_of(const struct failure *f)
 	}
 }
 
+/* Of a script what stands before the statement that failed is done (snowflake-rest.md A.7), but for an open
+ * transaction: as a whole it may not be sent again. */
+static void told_partly_done(struct call *c)
+{
+	buf_adds(&c->answer.text,
+		 "\nStatements of the script before the one that failed stay done, unless they were in a "
+		 "transaction; look at the data before you send any of them again.");
+	json_object_set_new(json_object_get(c->answer.meta, "snowgate/error"), "retryable", json_false());
+}
+
 void tool_statement_error(struct call *c, const struct statement *s)
 {
 	const struct failure *f = &s->failure;
@@ -105,4 +115,6 @@ void tool_statement_error(struct call *c, const struct statement *s)
 	meta_set(c, err, f->code, f->sqlstate, handle);
 	if (err == ERR_OUTCOME_UNKNOWN)
 		meta_outcome_unknown(c, s);
+	else if (s->write && s->statements > 1 && s->handle[0])
+		told_partly_done(c);
 }

@@ -90,11 +90,20 @@ const struct database *database_find(const struct index *x, const char *name)
 	return at ? *at : NULL;
 }
 
+static size_t databases_known(const struct index *x)
+{
+	size_t n = 0;
+
+	for (size_t i = 0; i < x->databases_n; i++)
+		n += !x->databases[i]->asked;
+	return n;
+}
+
 static struct database *database_add(struct index_table *t, struct index *x, const char *name)
 {
 	struct database *d;
 
-	if (x->databases_n >= INDEX_DATABASES_MAX)
+	if (databases_known(x) >= INDEX_DATABASES_MAX)
 		return NULL;
 	d = xalloc(sizeof *d);
 	d->name = xstrdup(name);
@@ -348,14 +357,42 @@ static bool account_wants(struct index *x, enum index_set set, usec_t now, usec_
 	return true;
 }
 
+/* The one that was asked for longest ago makes room for another. */
+static void asked_make_room(struct index_table *t, struct index *x)
+{
+	size_t n = 0, oldest = 0;
+
+	for (size_t i = 0; i < x->databases_n; i++) {
+		const struct database *d = x->databases[i];
+
+		if (d->asked && (n++ == 0 || d->asked < x->databases[oldest]->asked))
+			oldest = i;
+	}
+	if (n >= INDEX_ASKED_MAX)
+		database_drop(t, x, oldest);
+}
+
 /* Where the policy names no databases, any may be asked for; whether it is there Snowflake says. */
 static struct database *database_asked(struct index_table *t, struct index *x, const char *name)
 {
-	struct database **at = name ? database_at(x, name) : NULL;
+	struct database **at = name ? database_at(x, name) : NULL, *d = at ? *at : NULL;
 
-	if (at || !name || x->fixed)
-		return at ? *at : NULL;
-	return database_add(t, x, name);
+	if (!d && name && !x->fixed) {
+		asked_make_room(t, x);
+		d = database_add(t, x, name);
+		if (d)
+			d->asked = 1;
+	}
+	if (d && d->asked)
+		d->asked = ++x->asks;
+	return d;
+}
+
+/* It is there: others may hear of it. */
+static void database_is_there(struct index *x, struct database *d)
+{
+	if (d->asked && databases_known(x) < INDEX_DATABASES_MAX)
+		d->asked = 0;
 }
 
 size_t index_wants(struct index_table *t, struct index *x, const char *first, bool only, usec_t now,
@@ -369,7 +406,7 @@ size_t index_wants(struct index_table *t, struct index *x, const char *first, bo
 	if (d)
 		n += wants_of_database(d, now, l->ttl, out + n, max - n);
 	for (size_t i = 0; i < x->databases_n && !only; i++)
-		if (x->databases[i] != d)
+		if (x->databases[i] != d && !x->databases[i]->asked)
 			n += wants_of_database(x->databases[i], now, l->ttl, out + n, max - n);
 	return n;
 }
@@ -479,8 +516,11 @@ static void databases_follow(struct index_table *t, struct index *x, const struc
 	}
 	for (size_t k = 0; k < shelf->n; k++) {
 		const char *name = entry_text(shelf, &shelf->v[k]);
+		struct database **at = database_at(x, name);
 
-		if (!database_find(x, name) && !database_add(t, x, name)) {
+		if (at)
+			database_is_there(x, *at);
+		else if (!database_add(t, x, name)) {
 			x->sets[SET_DATABASES].cut = true;
 			break;
 		}
@@ -554,6 +594,8 @@ void index_took(struct index_table *t, struct index *x, const struct want *w, st
 		shelf_free(shelf);
 		return;
 	}
+	if (w->database)
+		database_is_there(x, *database_at(x, w->database));
 	p.pass = s->pass;
 	s->refused = 0;
 	if (w->alone) {

@@ -53,6 +53,7 @@ struct index_limits {
 };
 #define INDEX_MAX           1000               /* indexes in a table */
 #define INDEX_DATABASES_MAX 500                /* in one index */
+#define INDEX_ASKED_MAX     16                 /* beside these: databases that nothing but a question has named */
 #define INDEX_LEASE         (120 * USEC_PER_S) /* for which a SHOW under way keeps others from sending the same */
 #define INDEX_BATCH         6                  /* statements that one call sends for an index */
 
@@ -84,7 +85,9 @@ struct want {
 	bool alone; /* this schema's objects by themselves, whatever else is being read */
 };
 /* What is to be read of this index, at most `max` statements; they count as under way until index_took() or
- * index_left() or INDEX_LEASE. `first`: the database to begin with; NULL for any. `only`: nothing of others. */
+ * index_left() or INDEX_LEASE. `first`: the database to begin with; NULL for any. `only`: nothing of others.
+ * Where the policy names no databases, any may be `first`. One that neither the list of databases nor a SHOW that
+ * succeeded has shown to be there is told of, and read on, only for who names it; the oldest of them give way. */
 size_t index_wants(struct index_table *t, struct index *x, const char *first, bool only, usec_t now,
 		   const struct index_limits *l, struct want *out, size_t max);
 /* The same for one set, as completion needs it: false where nothing has to be read, or it is under way. With a schema
@@ -128,8 +131,8 @@ void index_each(const struct index *x, enum index_set set, const char *database,
 
 #define SEARCH_WORDS_MAX 8
 #define SEARCH_BEST_MAX  2000 /* offset + limit */
-/* What one search may cost, in units of some 5 ns: a word at an item is 1. It keeps a search within a turn of NET. */
-#define SEARCH_WORK ((size_t)4000000)
+/* What one search may cost, in nanoseconds or so of a present machine: it keeps a search within a turn of NET. */
+#define SEARCH_WORK ((size_t)10000000)
 
 struct search {
 	const char *words;    /* split at blanks and punctuation; _ and $ are part of a word */
@@ -140,7 +143,8 @@ struct search {
 	size_t words_n;
 	size_t total;   /* that have all the words; where there is none, that have some */
 	bool some;      /* none has all of them */
-	bool stopped;   /* SEARCH_WORK was used up */
+	bool stopped;   /* SEARCH_WORK was used up: not everything was looked at, or not for typing errors */
+	size_t work;    /* what it has cost */
 	size_t found_n; /* of `found`, which is the caller's: room for `best` */
 	struct found {
 		const char *database;
@@ -163,8 +167,11 @@ struct nearest {
 	size_t found_n;
 	struct place found[NEAREST_MAX]; /* nearest first; texts belong to the index */
 };
+/* Looks no further where it has cost NEAREST_WORK, in nanoseconds or so. */
+#define NEAREST_WORK ((size_t)8000000)
 void index_nearest(const struct index *x, struct nearest *n);
-/* Edits (insert, delete, replace, swap of neighbours) from a to b, ASCII case ignored; max + 1 where there are more. */
-size_t edit_distance(const char *a, size_t a_n, const char *b, size_t b_n, size_t max);
+/* Edits (insert, delete, replace, swap of neighbours) from a to b, ASCII case ignored; max + 1 where there are more.
+ * *cells grows by what it took, in steps of some 3 ns. */
+size_t edit_distance(const char *a, size_t a_n, const char *b, size_t b_n, size_t max, size_t *cells);
 
 #endif

@@ -15,7 +15,7 @@ static const struct hinted {
 
 #define TOKENS_MAX   64 /* names of a statement among which its tables are looked for */
 #define SQL_WITHIN   65536
-#define SHOW_SECONDS 5 /* for which an error may wait */
+#define SHOW_SECONDS 5 /* for which an error may wait; the request gives up soon after (request_within()) */
 
 struct hint {
 	const struct statement *s;
@@ -190,7 +190,7 @@ static void hint_end(struct call *c)
 static bool hint_may_ask(const struct call *c, const struct hint *h)
 {
 	return h->s->kind == STATEMENT_RUN && !h->s->write && !c->durable.operation && !c->change.wanted &&
-	       c->plan_n < PLAN_MAX && (c->request->policy->statements & CLASS_METADATA);
+	       c->plan_n < PLAN_MAX;
 }
 
 static bool hint_ask(struct call *c, struct hint *h, struct index *x)
@@ -226,6 +226,9 @@ bool hint_settle(struct call *c, bool more)
 
 	for (size_t i = 0; i < c->plan_n && !code; i++)
 		code = hinted_of(&c->plan[i]);
+	/* what others were shown under this user and role is not for a policy that does not let it be asked for */
+	if (!(c->request->policy->statements & CLASS_METADATA))
+		return false;
 	h = code ? arena_alloc(c->arena, sizeof *h) : NULL;
 	if (!h)
 		return false;
@@ -273,7 +276,8 @@ bool tools_settle(struct call *c, bool more)
 		c->handler->settle(c);
 	if (has_changed(c, s))
 		changed_note(c, s);
-	if (!c->plan_n || !c->answer.is_error || c->answered || c->fault.err != ERR_OK || c->handler->settle)
+	if (!c->tool || !c->plan_n || !c->answer.is_error || c->answered || c->fault.err != ERR_OK ||
+	    c->handler->settle)
 		return false;
 	return hint_settle(c, more);
 }

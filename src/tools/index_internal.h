@@ -12,6 +12,7 @@
 /* Few names differ: each is kept, and compared with a word, once. Offsets go into the shelf's text; 0 is the empty
  * text. Letters and pairs of neighbours spare most comparisons. */
 struct name {
+	uint64_t grams;
 	uint32_t text, letters;
 	uint16_t n;
 };
@@ -80,6 +81,7 @@ struct set {
 };
 struct database {
 	char *name;
+	uint64_t asked; /* when it was last asked for, by count; 0: it is known to be there, or the policy names it */
 	struct set sets[SETS_N]; /* SCHEMAS, OBJECTS and COLUMNS */
 };
 struct index {
@@ -91,6 +93,7 @@ struct index {
 	struct set sets[SETS_N]; /* DATABASES and WAREHOUSES */
 	struct database **databases;
 	size_t databases_n;
+	uint64_t asks;
 	size_t items, bytes;
 };
 

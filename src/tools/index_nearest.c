@@ -6,11 +6,15 @@
 /* Costs, in halves of an edit. */
 enum { EDIT = 2, OTHER_CASE = 1, OTHER_SCHEMA = 2, OTHER_DATABASE = 3, LONGER = 5, COST_MAX = 100 };
 
+/* What looking costs, in nanoseconds or so. */
+enum { WORK_ITEM = 12, WORK_OBJECT = 4, WORK_CELL = 3 };
+
 struct near {
 	struct nearest *n;
 	size_t name_n, edits_max;
 	uint32_t letters;
 	unsigned costs[NEAREST_MAX];
+	size_t cells, work; /* what it has taken */
 };
 
 static bool holds_prefix(const char *name, const char *wanted, size_t n)
@@ -22,7 +26,7 @@ static bool holds_prefix(const char *name, const char *wanted, size_t n)
 }
 
 /* COST_MAX: not near. */
-static unsigned name_cost(const struct near *w, const struct name *e, const char *name)
+static unsigned name_cost(struct near *w, const struct name *e, const char *name)
 {
 	size_t edits;
 
@@ -33,7 +37,7 @@ static unsigned name_cost(const struct near *w, const struct name *e, const char
 		return LONGER;
 	if ((size_t)__builtin_popcount(w->letters & ~e->letters) > w->edits_max)
 		return COST_MAX;
-	edits = edit_distance(name, e->n, w->n->name, w->name_n, w->edits_max);
+	edits = edit_distance(name, e->n, w->n->name, w->name_n, w->edits_max, &w->cells);
 	if (edits > w->edits_max)
 		return COST_MAX;
 	return edits ? (unsigned)edits * EDIT : OTHER_CASE;
@@ -66,8 +70,11 @@ static void near_keep(struct near *w, const struct place *p, unsigned cost)
 	w->costs[at] = cost;
 }
 
-static bool is_of_objects(const struct nearest *n, const char *object)
+static bool is_of_objects(struct near *w, const char *object)
 {
+	const struct nearest *n = w->n;
+
+	w->work += n->objects_n * WORK_OBJECT;
 	for (size_t i = 0; i < n->objects_n; i++)
 		if (strcmp(n->objects[i], object) == 0)
 			return true;
@@ -79,14 +86,15 @@ static void near_shelf(struct near *w, const struct set *set, const struct piece
 	const char *last = NULL;
 	bool fits = false;
 
-	for (size_t i = 0; i < p->shelf->n; i++) {
+	for (size_t i = 0; i < p->shelf->n && w->work + w->cells * WORK_CELL < NEAREST_WORK; i++) {
 		const struct entry *e = &p->shelf->v[i];
 		const char *object = p->shelf->text + e->object;
 		struct place place;
 		unsigned cost;
 
+		w->work += WORK_ITEM;
 		if (object != last)
-			fits = is_of_objects(w->n, last = object);
+			fits = is_of_objects(w, last = object);
 		cost = fits && piece_shows(set, p, e) ? name_cost(w, entry_name(p->shelf, e), entry_text(p->shelf, e))
 						      : COST_MAX;
 		if (cost == COST_MAX)
@@ -104,14 +112,15 @@ static void near_set(struct near *w, const struct set *set, const char *database
 		near_shelf(w, set, &set->v[i], database);
 }
 
-/* Databases that only the policy names, or a statement has: no SHOW has listed them. */
+/* Those that the policy names, too: no SHOW has listed them. What only a question has named is nobody's to hear of. */
 static void near_databases(struct near *w, const struct index *x)
 {
 	for (size_t i = 0; i < x->databases_n; i++) {
 		const char *name = x->databases[i]->name;
 		struct name e = {.n = (uint16_t)strlen(name), .letters = letters_of(name, strlen(name))};
 		struct place p = {NULL, {.kind = ITEM_DATABASE, .name = name}};
-		unsigned cost = x->databases[i]->sets[SET_SCHEMAS].refused ? COST_MAX : name_cost(w, &e, name);
+		bool there = !x->databases[i]->asked && !x->databases[i]->sets[SET_SCHEMAS].refused;
+		unsigned cost = there ? name_cost(w, &e, name) : COST_MAX;
 
 		if (cost && cost < COST_MAX)
 			near_keep(w, &p, cost);

@@ -27,16 +27,21 @@ enum {
 #define TWO_EDITS   7       /* and for two of them */
 #define COMMENT_MIN 2
 
-/* What looking costs, in units of a few nanoseconds. */
-#define WORK_NAME    8
-#define WORK_COMMENT 12
+/* What looking costs, in nanoseconds or so. */
+#define WORK_FILTER 2  /* whether a word may be in a name at all */
+#define WORK_ITEM   3  /* an item, and each word of it */
+#define WORK_TRY    25 /* a word in a text, and each letter of it */
+#define WORK_CELL   3  /* of an edit distance */
+#define WORK_ORDER  40 /* which of two matches comes first */
+#define WORK_SORT   11 /* comparisons for each that is told, at most SEARCH_BEST_MAX */
 
 struct word {
 	char text[WORD_MAX + 1]; /* folded */
 	size_t n;
 	uint32_t letters;
 	uint64_t grams;
-	bool has_digits; /* then another number is another name, not a typing error */
+	bool may_err; /* long enough, and without digits: another number is another name, not a typing error */
+	bool found;   /* as it is, somewhere */
 };
 /* The last parent looked at, since neighbours share it. */
 struct parent {
@@ -49,7 +54,10 @@ struct looking {
 	size_t worth_room;
 	struct word words[SEARCH_WORDS_MAX];
 	struct parent object, schema;
-	size_t work, all, some; /* items that have all words, and some */
+	size_t work, most;
+	size_t typos;     /* work up to which typing errors are looked for; 0: they are not */
+	bool over;        /* there is no work left */
+	size_t all, some; /* items that have all words, and some */
 	const char *database;
 	const struct shelf *shelf;
 };
@@ -64,14 +72,16 @@ static bool is_part_of_word(char c)
 static void word_add(struct looking *l, const char *text, size_t n)
 {
 	struct word *w = &l->words[l->s->words_n];
+	bool digits = false;
 
 	if (l->s->words_n == SEARCH_WORDS_MAX || n > WORD_MAX)
 		return;
 	for (size_t i = 0; i < n; i++) {
 		w->text[i] = char_fold(text[i]);
-		w->has_digits |= text[i] >= '0' && text[i] <= '9';
+		digits |= text[i] >= '0' && text[i] <= '9';
 	}
 	w->n = n;
+	w->may_err = n >= TYPO_MIN && !digits;
 	w->letters = letters_of(w->text, n);
 	w->grams = grams_of(w->text, n);
 	l->s->words_n++;
@@ -95,12 +105,14 @@ static void words_split(struct looking *l)
 
 /* ---- a word in a text ---- */
 
-static bool same_at(const char *text, const struct word *w)
+/* How many letters are the word's. */
+static size_t same_at(const char *text, const struct word *w)
 {
-	for (size_t i = 0; i < w->n; i++)
-		if (char_fold(text[i]) != w->text[i])
-			return false;
-	return true;
+	size_t i = 0;
+
+	while (i < w->n && char_fold(text[i]) == w->text[i])
+		i++;
+	return i;
 }
 
 static bool is_lower(char c)
@@ -125,18 +137,25 @@ static bool part_ends(const char *text, size_t n, size_t at)
 }
 
 /* The best place of the word in a text: 3 a whole part, 2 the start of one, 1 anywhere, 0 none. */
-static int place_in(const char *text, size_t n, const struct word *w)
+static int place_in(struct looking *l, const char *text, size_t n, const struct word *w)
 {
+	size_t at = 0;
 	int best = 0;
 
-	for (size_t at = 0; at + w->n <= n && best < 3; at++) {
+	for (; at + w->n <= n && best < 3; at++) {
+		size_t same;
 		int here;
 
-		if (char_fold(text[at]) != w->text[0] || !same_at(text + at, w))
+		if (char_fold(text[at]) != w->text[0])
+			continue;
+		same = same_at(text + at, w);
+		l->work += same + 2;
+		if (same < w->n)
 			continue;
 		here = !part_begins(text, at) ? 1 : part_ends(text, n, at + w->n) ? 3 : 2;
 		best = here > best ? here : best;
 	}
+	l->work += WORK_TRY + at;
 	return best;
 }
 
@@ -156,18 +175,22 @@ static size_t least(size_t a, size_t b)
 	return a < b ? a : b;
 }
 
-size_t edit_distance(const char *a, size_t a_n, const char *b, size_t b_n, size_t max)
+/* Only cells within `max` of the diagonal can tell a distance of at most that. */
+size_t edit_distance(const char *a, size_t a_n, const char *b, size_t b_n, size_t max, size_t *cells)
 {
 	size_t rows[3][WORD_MAX + 1], *before = rows[0], *last = rows[1], *row = rows[2];
 
 	if (b_n > WORD_MAX || a_n > b_n + max || b_n > a_n + max)
 		return max + 1;
-	for (size_t k = 0; k <= b_n; k++)
+	for (size_t k = 0; k <= least(b_n, max); k++)
 		last[k] = k;
 	for (size_t i = 1; i <= a_n; i++) {
-		size_t *spare = before, smallest = row[0] = i;
+		size_t from = i > max + 1 ? i - max : 1, to = least(b_n, i + max);
+		size_t *spare = before, smallest = row[from - 1] = from == 1 ? i : max + 1;
 
-		for (size_t k = 1; k <= b_n; k++) {
+		if (i + max <= b_n)
+			last[i + max] = max + 1;
+		for (size_t k = from; k <= to; k++) {
 			char x = char_fold(a[i - 1]), y = char_fold(b[k - 1]);
 
 			row[k] = least(least(last[k], row[k - 1]) + 1, last[k - 1] + (x != y));
@@ -175,6 +198,7 @@ size_t edit_distance(const char *a, size_t a_n, const char *b, size_t b_n, size_
 				row[k] = least(row[k], before[k - 2] + 1);
 			smallest = least(smallest, row[k]);
 		}
+		*cells += to + 2 - from;
 		if (smallest > max)
 			return max + 1;
 		before = last;
@@ -185,52 +209,75 @@ size_t edit_distance(const char *a, size_t a_n, const char *b, size_t b_n, size_
 }
 
 /* Edits between the word and the nearest of the name itself and its parts. */
-static size_t edits_to(const char *name, size_t n, const struct word *w, size_t max)
+static size_t edits_to(struct looking *l, const char *name, size_t n, const struct word *w, size_t max)
 {
-	size_t best = edit_distance(name, n, w->text, w->n, max);
+	size_t cells = 0, best = edit_distance(name, n, w->text, w->n, max, &cells);
 
 	for (size_t at = 0, end; at < n && best > 0; at = end) {
 		for (end = at + 1; end < n && !part_begins(name, end) && is_word_char(name[end]); end++)
 			;
 		if (is_word_char(name[at]))
-			best = least(best, edit_distance(name + at, end - at, w->text, w->n, max));
+			best = least(best, edit_distance(name + at, end - at, w->text, w->n, max, &cells));
 	}
+	l->work += WORK_TRY + 4 * n + cells * WORK_CELL;
 	return best;
 }
 
-static unsigned typo_worth(const char *name, size_t n, uint32_t missing, const struct word *w)
+/* An edit changes at most three pairs of neighbours: where more are missing, none has to be tried. */
+static unsigned typo_worth(struct looking *l, const struct name *e, const struct word *w)
 {
-	size_t max = w->n >= TWO_EDITS ? 2 : 1, edits;
+	const char *name = l->shelf->text + e->text;
+	size_t max = w->n >= TWO_EDITS ? 2 : 1, edits = max + 1;
+	uint32_t missing = w->letters & ~e->letters;
 
-	if (w->n < TYPO_MIN || w->has_digits || (size_t)__builtin_popcount(missing) > max)
+	if (!w->may_err || (size_t)__builtin_popcount(missing) > max)
 		return 0;
-	edits = edits_to(name, n, w, max);
+	if ((size_t)__builtin_popcountll(w->grams & ~e->grams) <= 3 * max)
+		edits = edits_to(l, name, e->n, w, max);
 	if (edits <= 1)
 		return NAME_ONE_EDIT;
-	if (!missing && n <= 4 * w->n && char_fold(*name) == w->text[0] && is_subsequence(name, n, w))
-		return NAME_SUBSEQUENCE;
+	if (!missing && e->n <= 4 * w->n && char_fold(*name) == w->text[0]) {
+		l->work += e->n;
+		if (is_subsequence(name, e->n, w))
+			return NAME_SUBSEQUENCE;
+	}
 	return edits <= max ? NAME_TWO_EDITS : 0;
 }
 
 /* ---- an item ---- */
 
-static unsigned name_worth(const char *name, size_t n, uint32_t letters, const struct word *w)
+static unsigned name_worth(struct looking *l, const struct name *e, const struct word *w)
 {
-	uint32_t missing = w->letters & ~letters;
-	int place = missing ? 0 : place_in(name, n, w);
+	const char *name = l->shelf->text + e->text;
+	int place = 0;
 
-	if (place && n == w->n)
+	l->work += WORK_FILTER;
+	if (!(w->letters & ~e->letters) && !(w->grams & ~e->grams))
+		place = place_in(l, name, e->n, w);
+	if (place && e->n == w->n)
 		return NAME_EXACT;
-	if (place && same_at(name, w))
+	if (place && same_at(name, w) == w->n)
 		return NAME_PREFIX;
 	if (place >= 2)
 		return place == 3 ? PART_EXACT : PART_PREFIX;
 	if (place == 1 && w->n >= HOLDS_MIN)
 		return NAME_HOLDS;
-	return typo_worth(name, n, missing, w);
+	return l->typos ? typo_worth(l, e, w) : 0;
 }
 
-/* Of every name in the shelf, once. */
+/* Is there no work left? Where only typing errors take too much of it, the rest is looked through without them. */
+static bool is_over(struct looking *l)
+{
+	if (l->typos && l->work >= l->typos) {
+		l->typos = 0;
+		l->s->stopped = true;
+	}
+	if (l->work < l->most)
+		return false;
+	return l->s->stopped = l->over = true;
+}
+
+/* Of every name in the shelf, once; as far as the work lasts. */
 static void names_look(struct looking *l)
 {
 	const struct shelf *shelf = l->shelf;
@@ -239,24 +286,25 @@ static void names_look(struct looking *l)
 		l->worth_room = shelf->names_n;
 		l->worth = xrealloc(l->worth, l->worth_room * sizeof *l->worth);
 	}
-	for (size_t i = 0; i < shelf->names_n; i++) {
-		const struct name *name = &shelf->names[i];
-
-		for (size_t k = 0; k < l->s->words_n; k++)
-			l->worth[i][k] =
-			    (uint8_t)name_worth(shelf->text + name->text, name->n, name->letters, &l->words[k]);
-	}
-	l->work += shelf->names_n * l->s->words_n * WORK_NAME;
+	for (size_t i = 0; i < shelf->names_n; i++)
+		for (size_t k = 0; k < l->s->words_n; k++) {
+			l->worth[i][k] = (uint8_t)name_worth(l, &shelf->names[i], &l->words[k]);
+			l->words[k].found |= l->worth[i][k] > 0;
+			if (is_over(l))
+				return;
+		}
 }
 
-static unsigned comment_worth(struct looking *l, const struct entry *e, const struct word *w)
+static unsigned comment_worth(struct looking *l, const struct entry *e, struct word *w)
 {
 	static const unsigned worth[] = {0, COMMENT_HOLDS, COMMENT_PREFIX, COMMENT_EXACT};
+	int place;
 
-	if ((w->grams & ~e->grams) || !e->comment || w->n < COMMENT_MIN)
+	if (!e->comment || (w->grams & ~e->grams) || w->n < COMMENT_MIN)
 		return 0;
-	l->work += WORK_COMMENT;
-	return worth[place_in(l->shelf->text + e->comment, e->comment_n, w)];
+	place = place_in(l, l->shelf->text + e->comment, e->comment_n, w);
+	w->found |= place > 0;
+	return worth[place];
 }
 
 static unsigned parent_worth(struct looking *l, struct parent *p, const char *text, size_t i)
@@ -266,7 +314,7 @@ static unsigned parent_worth(struct looking *l, struct parent *p, const char *te
 
 		p->text = text;
 		for (size_t k = 0; k < l->s->words_n; k++) {
-			int place = place_in(text, n, &l->words[k]);
+			int place = place_in(l, text, n, &l->words[k]);
 
 			p->worth[k] = place >= 2 ? PARENT_PART : place ? PARENT_HOLDS : 0;
 		}
@@ -274,40 +322,39 @@ static unsigned parent_worth(struct looking *l, struct parent *p, const char *te
 	return p->worth[i];
 }
 
-/* What the item is worth for word i; *own where the item says it itself. */
-static unsigned word_worth(struct looking *l, const struct entry *e, size_t i, bool *own)
+/* What the item itself is worth for word i. */
+static unsigned own_worth(struct looking *l, const struct entry *e, size_t i)
 {
-	const struct shelf *shelf = l->shelf;
-	unsigned name = l->worth[e->name][i], comment = comment_worth(l, e, &l->words[i]), parent = 0;
+	unsigned name = l->worth[e->name][i], comment = comment_worth(l, e, &l->words[i]);
 
-	if (name || comment) {
-		*own = true;
-		return (name > comment ? name : comment) + (name && comment ? BOTH : 0);
-	}
-	if (l->s->words_n == 1)
-		return 0;
-	if (e->object)
-		parent = parent_worth(l, &l->object, shelf->text + e->object, i);
-	return parent ? parent : parent_worth(l, &l->schema, shelf->text + e->schema, i);
+	return (name > comment ? name : comment) + (name && comment ? BOTH : 0);
 }
 
+/* And what it is in. */
+static unsigned parents_worth(struct looking *l, const struct entry *e, size_t i)
+{
+	const char *text = l->shelf->text;
+	unsigned object = e->object ? parent_worth(l, &l->object, text + e->object, i) : 0;
+
+	return object ? object : parent_worth(l, &l->schema, text + e->schema, i);
+}
+
+/* 0 where it has none of the words itself. */
 static unsigned item_rank(struct looking *l, const struct entry *e)
 {
-	unsigned rank = 0, had = 0;
-	bool own = false;
+	unsigned worth[SEARCH_WORDS_MAX], rank = 0, had = 0;
+	size_t n = l->s->words_n;
 
-	for (size_t i = 0; i < l->s->words_n; i++) {
-		unsigned worth = word_worth(l, e, i, &own);
+	l->work += (n + 1) * WORK_ITEM;
+	for (size_t i = 0; i < n; i++)
+		rank += worth[i] = own_worth(l, e, i);
+	for (size_t i = 0; i < n && rank; i++) {
+		unsigned parents = worth[i] ? 0 : parents_worth(l, e, i);
 
-		had += worth > 0;
-		rank += worth;
+		had += worth[i] || parents;
+		rank += parents;
 	}
-	l->work += l->s->words_n;
-	if (!own)
-		return 0;
-	l->all += had == l->s->words_n;
-	l->some++;
-	return had * RANK_WORD + rank;
+	return rank ? had * RANK_WORD + rank : 0;
 }
 
 /* ---- the best ---- */
@@ -350,9 +397,10 @@ static void swap(struct found *a, struct found *b)
 }
 
 /* A heap whose first is the worst of the best. */
-static void sink(struct found *v, size_t n)
+static void sink(struct looking *l, struct found *v, size_t n)
 {
 	for (size_t i = 0, child; (child = 2 * i + 1) < n; i = child) {
+		l->work += 2 * WORK_ORDER;
 		if (child + 1 < n && found_compare(&v[child + 1], &v[child]) > 0)
 			child++;
 		if (found_compare(&v[child], &v[i]) <= 0)
@@ -361,20 +409,25 @@ static void sink(struct found *v, size_t n)
 	}
 }
 
-static void rise(struct found *v, size_t i)
+static void rise(struct looking *l, struct found *v, size_t i)
 {
-	for (; i && found_compare(&v[i], &v[(i - 1) / 2]) > 0; i = (i - 1) / 2)
+	for (; i && found_compare(&v[i], &v[(i - 1) / 2]) > 0; i = (i - 1) / 2) {
+		l->work += WORK_ORDER;
 		swap(&v[i], &v[(i - 1) / 2]);
+	}
 }
 
-static void best_keep(struct search *s, const struct found *f)
+static void best_keep(struct looking *l, const struct found *f)
 {
+	struct search *s = l->s;
+
+	l->work += WORK_ORDER;
 	if (s->found_n < s->best) {
 		s->found[s->found_n++] = *f;
-		rise(s->found, s->found_n - 1);
+		rise(l, s->found, s->found_n - 1);
 	} else if (s->best && found_compare(f, &s->found[0]) < 0) {
 		s->found[0] = *f;
-		sink(s->found, s->found_n);
+		sink(l, s->found, s->found_n);
 	}
 }
 
@@ -385,49 +438,96 @@ static int by_rank(const void *a, const void *b)
 
 /* ---- all of it ---- */
 
+static void look_at_item(struct looking *l, const struct set *set, const struct piece *p, size_t i)
+{
+	const struct entry *e = &p->shelf->v[i];
+	struct found f = {l->database, p->shelf, i, 0};
+
+	if (!(l->s->kinds & ITEM_BIT(e->kind)))
+		return;
+	f.rank = item_rank(l, e);
+	if (!f.rank || !piece_shows(set, p, e))
+		return;
+	l->some++;
+	l->all += f.rank / RANK_WORD == l->s->words_n;
+	best_keep(l, &f);
+}
+
 static void look_at_piece(struct looking *l, const struct set *set, const struct piece *p)
 {
 	l->shelf = p->shelf;
 	l->object.text = l->schema.text = NULL;
 	names_look(l);
-	for (size_t i = 0; i < p->shelf->n && !l->s->stopped; i++) {
-		const struct entry *e = &p->shelf->v[i];
-		struct found f = {l->database, p->shelf, i, 0};
-
-		if (!(l->s->kinds & ITEM_BIT(e->kind)) || !piece_shows(set, p, e))
-			continue;
-		f.rank = item_rank(l, e);
-		if (f.rank)
-			best_keep(l->s, &f);
-		l->s->stopped = l->work >= SEARCH_WORK;
+	for (size_t i = 0; i < p->shelf->n && !l->over; i++) {
+		look_at_item(l, set, p, i);
+		(void)is_over(l);
 	}
 }
 
 static void look_at_set(struct looking *l, const struct set *set, unsigned kinds)
 {
-	for (size_t i = 0; i < set->n && (l->s->kinds & kinds); i++)
+	for (size_t i = 0; i < set->n && (l->s->kinds & kinds) && !l->over; i++)
 		look_at_piece(l, set, &set->v[i]);
 }
 
 /* Objects of all databases before columns: where the work is cut, the less is missed. */
+static void look_at_all(struct looking *l, const struct index *x)
+{
+	l->s->found_n = l->all = l->some = 0;
+	for (int columns = 0; columns < 2; columns++)
+		for (size_t i = 0; i < x->databases_n && !l->over; i++) {
+			const struct database *d = x->databases[i];
+
+			l->database = d->name;
+			if (l->s->database && strcmp(l->s->database, d->name) != 0)
+				continue;
+			look_at_set(l, &d->sets[columns ? SET_COLUMNS : SET_OBJECTS],
+				    columns ? ITEM_BIT(ITEM_COLUMN) : ITEM_OBJECTS);
+		}
+}
+
+/* Words that are nowhere as they are; where all are somewhere, but not together, any may be the wrong one. */
+static bool may_be_mistyped(struct looking *l)
+{
+	struct word *words = l->words;
+	bool all = true, any = false;
+
+	for (size_t i = 0; i < l->s->words_n; i++)
+		all &= words[i].found;
+	for (size_t i = 0; i < l->s->words_n; i++)
+		any |= words[i].may_err &= all || !words[i].found;
+	return any;
+}
+
+/* Typing errors are dear to find, and looked for where nothing has all the words as they are: once more through all of
+ * it, with what work such a look without them leaves. */
+static void look_for_typos(struct looking *l, const struct index *x)
+{
+	size_t once = l->work;
+
+	if (l->all || l->over || !may_be_mistyped(l))
+		return;
+	if (2 * once >= l->most) {
+		l->s->stopped = true;
+		return;
+	}
+	l->typos = l->most - once;
+	look_at_all(l, x);
+}
+
 void index_search(const struct index *x, struct search *s)
 {
-	struct looking l = {.s = s};
+	struct looking l = {.s = s, .most = SEARCH_WORK - s->best * WORK_SORT * WORK_ORDER};
 
 	s->found_n = s->total = 0;
 	s->stopped = false;
 	words_split(&l);
-	for (int columns = 0; columns < 2 && s->words_n; columns++)
-		for (size_t i = 0; i < x->databases_n; i++) {
-			const struct database *d = x->databases[i];
-
-			l.database = d->name;
-			if (s->database && strcmp(s->database, d->name) != 0)
-				continue;
-			look_at_set(&l, &d->sets[columns ? SET_COLUMNS : SET_OBJECTS],
-				    columns ? ITEM_BIT(ITEM_COLUMN) : ITEM_OBJECTS);
-		}
+	if (s->words_n) {
+		look_at_all(&l, x);
+		look_for_typos(&l, x);
+	}
 	free(l.worth);
+	s->work = l.work;
 	if (s->found_n)
 		qsort(s->found, s->found_n, sizeof *s->found, by_rank);
 	s->some = l.all == 0;

@@ -186,7 +186,7 @@ static uint32_t name_add(struct shelf *s, const char *text, size_t n)
 		s->names_room = s->names_room ? 2 * s->names_room : 64;
 		s->names = xrealloc(s->names, s->names_room * sizeof *s->names);
 	}
-	s->names[s->names_n] = (struct name){text_add(s, text, n), letters_of(text, n), (uint16_t)n};
+	s->names[s->names_n] = (struct name){grams_of(text, n), text_add(s, text, n), letters_of(text, n), (uint16_t)n};
 	*slot = (uint32_t)++s->names_n;
 	return *slot - 1;
 }

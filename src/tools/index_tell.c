@@ -9,18 +9,29 @@ bool piece_shows(const struct set *s, const struct piece *p, const struct entry 
 	return !p->beyond || p->schema || !s->started || strcmp(p->shelf->text + e->schema, s->started) > 0;
 }
 
+/* Neighbours are mostly of the same schema. */
+static size_t piece_items(const struct set *s, const struct piece *p)
+{
+	const struct entry *last = NULL;
+	size_t n = 0;
+	bool shows = false;
+
+	if (!p->beyond)
+		return p->shelf->n;
+	for (size_t i = 0; i < p->shelf->n; last = &p->shelf->v[i++]) {
+		if (!last || last->schema != p->shelf->v[i].schema)
+			shows = piece_shows(s, p, &p->shelf->v[i]);
+		n += shows;
+	}
+	return n;
+}
+
 static size_t set_items(const struct set *s)
 {
 	size_t n = 0;
 
-	for (size_t i = 0; i < s->n; i++) {
-		const struct piece *p = &s->v[i];
-
-		if (!p->beyond)
-			n += p->shelf->n;
-		for (size_t k = 0; p->beyond && k < p->shelf->n; k++)
-			n += piece_shows(s, p, &p->shelf->v[k]);
-	}
+	for (size_t i = 0; i < s->n; i++)
+		n += piece_items(s, &s->v[i]);
 	return n;
 }
 
@@ -62,7 +73,7 @@ void index_tell(const struct index *x, const char *only, usec_t now, struct inde
 	if (!only && x->sets[SET_DATABASES].cut && !out->cut++)
 		out->a_cut = "the list of databases";
 	for (size_t i = 0; i < x->databases_n; i++)
-		if (!only || strcmp(x->databases[i]->name, only) == 0)
+		if (only ? strcmp(x->databases[i]->name, only) == 0 : !x->databases[i]->asked)
 			tell_database(x->databases[i], now, out);
 }
 

@@ -219,6 +219,7 @@ int plan_labs_describe(struct call *c)
 	struct context x;
 	int rc = t ? arguments_context(c, &x) : refuse_memory(c);
 
+	c->budget.bytes = (size_t)c->request->conf->results_max_bytes;
 	if (rc != ERR_OK)
 		return rc;
 	*t = (struct target){.kind = kind_of(type)};
@@ -234,13 +235,18 @@ int plan_labs_describe(struct call *c)
 }
 
 /* One line for each property that is there. */
-static void properties_told(struct buf *b, const struct statement *s, size_t row)
+static void properties_told(struct call *c, const struct statement *s, size_t row)
 {
+	struct buf *b = &c->answer.text;
+
 	for (size_t i = 0; i < s->columns_n; i++) {
 		const char *value = statement_cell(s, row, i);
 
-		if (value && *value)
-			buf_addf(b, "%s: %s\n", s->columns[i].name, value);
+		if (!value || !*value)
+			continue;
+		buf_addf(b, "%s: ", s->columns[i].name);
+		told_within(c, b, slice_of(value));
+		buf_addc(b, '\n');
 	}
 }
 
@@ -265,7 +271,7 @@ void answer_labs_describe(struct call *c)
 
 		if (!found || strcmp(found, t->name) != 0)
 			continue;
-		properties_told(&c->answer.text, s, row);
+		properties_told(c, s, row);
 		return;
 	}
 	tool_error(c, ERR_SQL, NULL, NULL,

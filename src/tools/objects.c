@@ -182,10 +182,11 @@ static json_t *resource_json(const struct statement *s, size_t row, const struct
 	json_t *out = json_object();
 
 	json_object_set_new(out, "uri", json_string(uri));
-	json_object_set_new(
-	    out, "name",
-	    json_sprintf("%s.%s.%s", cell_of(s, row, at->database), cell_of(s, row, at->schema), cell_of(s, row, at->name)));
-	json_object_set_new(out, "title", json_sprintf("%s (%s)", cell_of(s, row, at->name), cell_of(s, row, at->kind)));
+	json_object_set_new(out, "name",
+			    json_sprintf("%s.%s.%s", cell_of(s, row, at->database), cell_of(s, row, at->schema),
+					 cell_of(s, row, at->name)));
+	json_object_set_new(out, "title",
+			    json_sprintf("%s (%s)", cell_of(s, row, at->name), cell_of(s, row, at->kind)));
 	if (*cell_of(s, row, at->comment))
 		json_object_set_new(out, "description", json_string(cell_of(s, row, at->comment)));
 	json_object_set_new(out, "mimeType", json_string("text/plain"));
@@ -195,7 +196,8 @@ static json_t *resource_json(const struct statement *s, size_t row, const struct
 /* NULL for what is no resource: the catalogue's own views, and names too long for a URI that resources/read takes. */
 static json_t *resource_of(const struct statement *s, size_t row, const struct shown_columns *at)
 {
-	struct sql_name name = {3, {cell_of(s, row, at->database), cell_of(s, row, at->schema), cell_of(s, row, at->name)}};
+	struct sql_name name = {
+	    3, {cell_of(s, row, at->database), cell_of(s, row, at->schema), cell_of(s, row, at->name)}};
 	struct buf uri = buf_with_ceiling(RESOURCE_URI_MAX);
 	json_t *out = NULL;
 

@@ -30,6 +30,18 @@ bool plain_add(struct buf *b, struct slice text, size_t *left)
 	return at == text.n;
 }
 
+void told_within(struct call *c, struct buf *b, struct slice text)
+{
+	size_t n = text.n < c->budget.bytes ? text.n : c->budget.bytes;
+
+	while (n && n < text.n && ((unsigned char)text.data[n] & 0xC0) == 0x80)
+		n--;
+	buf_add(b, text.data, n);
+	if (n < text.n)
+		buf_addf(b, "\xe2\x80\xa6 (%zu more bytes)", text.n - n);
+	c->budget.bytes -= n;
+}
+
 void plain_ident(struct buf *b, const char *name)
 {
 	static const char first[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZ_", rest[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZ_0123456789$";

@@ -175,6 +175,14 @@ static int plan_statement(struct call *c, const char *sql, const struct guard_ve
 	return statement_settings(c, s);
 }
 
+/* Alone in its request it would be forgotten at once (snowflake-rest.md A.7). */
+static int refuse_transaction(struct call *c)
+{
+	tool_error(c, ERR_GUARD, NULL, NULL,
+		   "a transaction does not outlive one call. Send the whole of it as one text: BEGIN; ...; COMMIT");
+	return ERR_GUARD;
+}
+
 int plan_execute_query(struct call *c)
 {
 	const char *sql = json_text_of(c->arguments, "query");
@@ -189,6 +197,8 @@ int plan_execute_query(struct call *c)
 	}
 	if (!v.allowed)
 		return guard_refused(c, &v);
+	if (v.transaction != TRANSACTION_NONE)
+		return refuse_transaction(c);
 	if (v.effect != EFFECT_NONE) {
 		int rc = require_connection(c);
 
@@ -226,6 +236,12 @@ int plan_get_result(struct call *c)
 		return ERR_NOMEM;
 	memcpy(s->handle, query_id, sizeof query_id);
 	return ERR_OK;
+}
+
+void answer_get_result(struct call *c)
+{
+	answer_rows(c);
+	script_told(c);
 }
 
 int plan_cancel_query(struct call *c)

@@ -14,7 +14,7 @@ static struct tool tools[] = {
      .handler = {.plan = plan_execute_query, .confirm = confirm_execute_query, .answer = answer_execute_query}},
     {.name = "get_result",
      .toolsets = TOOLSET_CORE | TOOLSETS_OF_ROWS,
-     .handler = {.plan = plan_get_result, .answer = answer_rows}},
+     .handler = {.plan = plan_get_result, .answer = answer_get_result}},
     {.name = "cancel_query",
      .toolsets = TOOLSET_CORE | TOOLSETS_OF_ROWS,
      .handler = {.plan = plan_cancel_query, .answer = answer_cancel_query}},
@@ -23,10 +23,7 @@ static struct tool tools[] = {
      .handler = {.plan = plan_list_objects, .answer = answer_list_objects}},
     {.name = "search_catalog",
      .toolsets = TOOLSET_CORE,
-     .handler = {.plan = plan_search_catalog,
-		 .answer = answer_search_catalog,
-		 .settle = settle_search_catalog,
-		 .plan_on_net = true}},
+     .handler = {.plan = plan_search_catalog, .answer = answer_search_catalog, .settle = settle_search_catalog}},
     {.name = "describe_object",
      .toolsets = TOOLSET_CORE,
      .handler = {.plan = plan_describe_object, .answer = answer_describe_object}},
@@ -181,10 +178,16 @@ void names_of_classes(struct buf *b, unsigned classes)
 			buf_addf(b, "%s%s", n++ ? ", " : "", class_names[i]);
 }
 
+#define ROLES_TOLD 2048 /* bytes of a description for the roles it lists */
+
 static void names_of_roles(struct buf *b, const struct policy *p)
 {
-	for (size_t i = 0; i < p->roles.n; i++)
+	size_t start = b->n, i = 0;
+
+	for (; i < p->roles.n && b->n - start + strlen(p->roles.v[i]) < ROLES_TOLD; i++)
 		buf_addf(b, "%s%s", i ? ", " : "", p->roles.v[i]);
+	if (i < p->roles.n)
+		buf_addf(b, " and %zu more", p->roles.n - i);
 }
 
 /* What stands for {name} in a description. */
@@ -213,7 +216,8 @@ static void fill_in(struct buf *b, struct slice name, const struct conf *conf, c
 
 static json_t *filled(const char *text, const struct conf *conf, const struct policy *p, bool has_session)
 {
-	struct buf b = buf_with_ceiling(8192);
+	struct buf b = buf_with_ceiling(16384);
+	const char *whole = text;
 	json_t *out;
 
 	while (*text) {
@@ -228,7 +232,7 @@ static json_t *filled(const char *text, const struct conf *conf, const struct po
 		text = end + 1;
 	}
 	buf_adds(&b, text);
-	out = json_string(buf_text(&b));
+	out = json_string(buf_failed(&b) ? whole : buf_text(&b));
 	buf_free(&b);
 	return out;
 }

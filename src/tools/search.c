@@ -27,6 +27,28 @@ static unsigned kinds_of(const char *kind)
 					   : ITEM_BIT(ITEM_COLUMN);
 }
 
+/* Whose names would it be? The same advice as a statement gets (token.c). */
+static int refuse_index(struct call *c)
+{
+	const struct principal *who = &c->request->principal;
+	struct buf login = buf_with_ceiling(4096);
+	bool has_login = connection_login(c->request->policy->connection, who, &login);
+
+	buf_free(&login);
+	if (has_login)
+		return refuse_memory(c);
+	if (who->kind == PRINCIPAL_TOKEN)
+		tool_error(c, ERR_UPSTREAM_AUTH, NULL, NULL,
+			   "%.60s comes with a token of the issuer %.60s, and users and user name API keys only; give "
+			   "such principals a connection that has one user for all",
+			   who->subject, who->issuer);
+	else
+		tool_error(c, ERR_UPSTREAM_AUTH, NULL, NULL,
+			   "%.100s has no Snowflake user there; name one under users, or give the template user",
+			   who->subject);
+	return ERR_UPSTREAM_AUTH;
+}
+
 int plan_search_catalog(struct call *c)
 {
 	struct searching *g = arena_alloc(c->arena, sizeof *g);
@@ -35,7 +57,7 @@ int plan_search_catalog(struct call *c)
 
 	if (rc != ERR_OK)
 		return rc;
-	if (c->request->body.n > CALL_LARGE) { /* planned on a WORKER, where the index is not */
+	if (c->request->body.n > CALL_LARGE) { /* as any tool's, planned on a WORKER, where the index is not */
 		tool_error(c, ERR_INVALID_PARAMS, NULL, NULL, "a search is a request of at most 64 KiB");
 		return ERR_INVALID_PARAMS;
 	}
@@ -46,7 +68,7 @@ int plan_search_catalog(struct call *c)
 	c->tool_state = g;
 	x = catalogue_of(c, &g->context, true);
 	if (!x)
-		return refuse_memory(c);
+		return refuse_index(c);
 	g->fill = fill_plan(c, x, &g->context, g->context.database, g->database != NULL, INDEX_BATCH);
 	return ERR_OK;
 }
@@ -279,9 +301,9 @@ void settle_search_catalog(struct call *c)
 	if (!g)
 		return;
 	failed = fill_settle(c, g->fill);
-	x = catalogue_of(c, &g->context, false);
 	if (c->answer.is_error || c->fault.err != ERR_OK)
 		return;
+	x = catalogue_of(c, &g->context, true); /* it may have been forgotten meanwhile */
 	if (x)
 		index_tell(x, g->database, clock_now(), &g->state);
 	if (failed && !g->state.objects && !g->state.columns) {

@@ -135,6 +135,7 @@ int plan_semantic_ddl(struct call *c)
 	struct context x;
 	int rc;
 
+	c->budget.bytes = (size_t)c->request->conf->results_max_bytes;
 	if ((rc = semantic_place(c, &x, 3, 3, &view)) != ERR_OK)
 		return rc;
 	sql_quote_name(&quoted, &view);
@@ -152,6 +153,6 @@ void answer_semantic_ddl(struct call *c)
 
 	if (s->state != STATEMENT_SUCCEEDED)
 		tool_statement_error(c, s);
-	else if (!buf_adds(&c->answer.text, ddl ? ddl : ""))
-		tool_error(c, ERR_NOMEM, NULL, NULL, "the DDL does not fit into one answer");
+	else
+		told_within(c, &c->answer.text, slice_of(ddl ? ddl : ""));
 }

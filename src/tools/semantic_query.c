@@ -111,6 +111,10 @@ static const char *query_text(struct call *c, struct context *x)
 
 	if (rc == ERR_OK)
 		rc = query_build(c, &view, &b);
+	if (rc == ERR_OK && !x->database) { /* where it lies was judged */
+		x->database = view.part[0];
+		x->schema = view.part[1];
+	}
 	if (rc == ERR_OK) {
 		sql = arena_text(c->arena, &b);
 		rc = sql ? query_judge(c, sql, x) : refuse_memory(c);

@@ -3,6 +3,8 @@
 
 #include <string.h>
 
+#define SERVICES_TOLD 4096 /* bytes of a description for the services it lists */
+
 unsigned toolset_of(const char *name)
 {
 	static const struct {
@@ -91,15 +93,21 @@ void services_told(struct buf *b, struct slice placeholder, const struct conf *c
 {
 	static const char *const placeholders[CORTEX_KINDS_N] = {"search_services", "analyst_services",
 								 "agent_services"};
-	const char *between = "";
+	size_t start = b->n, told = 0, more = 0;
 
 	for (size_t i = 0; i < conf->cortex_n; i++) {
 		const struct cortex_service *s = &conf->cortex[i];
+		size_t n = strlen(s->name) + strlen(s->description) + strlen(" (), ");
 
 		if (!slice_is(placeholder, placeholders[s->kind]) || !cortex_allowed(policy, s))
 			continue;
-		buf_addf(b, "%s%s%s%s%s", between, s->name, *s->description ? " (" : "", s->description,
+		if (more || b->n - start + n > SERVICES_TOLD) {
+			more++;
+			continue;
+		}
+		buf_addf(b, "%s%s%s%s%s", told++ ? ", " : "", s->name, *s->description ? " (" : "", s->description,
 			 *s->description ? ")" : "");
-		between = ", ";
 	}
+	if (more)
+		buf_addf(b, " and %zu more", more);
 }

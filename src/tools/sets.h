@@ -58,8 +58,16 @@ json_t *cortex_question(const char *query);
 const char *cortex_body(struct call *c, json_t *value);
 /* The request's failure as the answer. */
 void cortex_error(struct call *c, const struct statement *s, const char *what);
-/* The answer of a request as JSON, owned by the arena; NULL with the answer filled where it is none. */
-const json_t *cortex_answer(struct call *c, const struct statement *s, const char *what);
+/* The answer of a request as a JSON object, to be ended with cortex_forget(); NULL with the answer filled where it is
+ * none. The cell is the arena's. */
+json_t **cortex_answer(struct call *c, const struct statement *s, const char *what);
+/* Here rather than with the arena, which ends on NET. NULL is fine. */
+void cortex_forget(json_t **answer);
+/* A value as a cell: its text; what is no text is written as JSON into the empty buffer `b`. */
+struct cell cortex_cell(const json_t *value, struct buf *b);
+#define CORTEX_CELL_MAX ((size_t)1 << 20) /* such a buffer's ceiling */
+/* told_within() as a JSON string. */
+void cortex_told_json(struct call *c, struct buf *b, struct slice text);
 
 int plan_cortex_search(struct call *c);
 void answer_cortex_search(struct call *c);

@@ -19,6 +19,7 @@ int plan_execute_query(struct call *c);
 void confirm_execute_query(struct call *c);
 void answer_execute_query(struct call *c);
 int plan_get_result(struct call *c);
+void answer_get_result(struct call *c);
 int plan_cancel_query(struct call *c);
 void answer_cancel_query(struct call *c);
 int plan_list_objects(struct call *c);
@@ -130,7 +131,7 @@ int guard_refused(struct call *c, const struct guard_verdict *v) MUST_USE;
 /* Where the policy names databases, the statement's names must lie in them; else ERR_POLICY with the answer filled. */
 int within_databases(struct call *c, const char *sql, const struct context *x) MUST_USE;
 void effect_use(struct context *x, const struct guard_verdict *v); /* what USE makes of a context */
-bool bind_all(struct call *c, struct statement *s) MUST_USE; /* argument bindings; false: the answer is filled */
+bool bind_all(struct call *c, struct statement *s) MUST_USE;       /* argument bindings; false: the answer is filled */
 /* The session's parameters that need an ALTER SESSION before the statement; refused where it has bindings, which
  * Snowflake does not take in such a request (snowflake-rest.md A.7). */
 int statement_settings(struct call *c, struct statement *s) MUST_USE;
@@ -150,11 +151,18 @@ void answer_dry_run(struct call *c);
 /* Before a destructive statement: ERR_OK, and where *asked is true the client is asked and nothing may be planned; or
  * ERR_UNCONFIRMED with the answer filled. */
 int confirm_statement(struct call *c, const char *sql, const struct context *x, bool *asked) MUST_USE;
+/* Appends a destructive statement and the context it runs in, as the person is shown it; and asks about what was so
+ * collected. */
+void confirm_show(struct buf *b, const char *sql, const struct context *x);
+int confirm_shown(struct call *c, const char *shown, bool *asked) MUST_USE;
 
 /* ---- plain.c ---- */
 /* Appends at most *left characters of `text`, which is UTF-8, and takes them off *left; control characters become
  * blanks. False where not all of it is there. */
 bool plain_add(struct buf *b, struct slice text, size_t *left);
+/* Appends a text of Snowflake's as far as the answer's budget of bytes goes, cut between characters, says what is left
+ * out, and takes it off the budget. */
+void told_within(struct call *c, struct buf *b, struct slice text);
 /* Appends a stored name as SQL reads it: in quotes where it needs them. */
 void plain_ident(struct buf *b, const char *name);
 

@@ -2,6 +2,7 @@
 """The catalogue: search_catalog, "did you mean", completion; what they ask Snowflake for, and whose names they tell."""
 
 import threading
+import time
 import unittest
 
 import gateway
@@ -183,6 +184,34 @@ class Catalogue(unittest.TestCase):
             "argument": {"name": "schema", "value": ""}, "context": {"arguments": {"database": "VAULT"}}})
         self.assertEqual(values.result["completion"]["values"], [])
 
+    def test_what_one_asked_for_is_not_told_to_another(self):
+        """Two keys share the index of one user and role; without databases in the policy any may be asked for."""
+        g = self.gateway([{"statements": ["read", "metadata"]}], ("one", "other"))
+        one, other = self.client(g, "one"), self.client(g, "other")
+        for name in ("PROJECT_X", "PROJECT_Y"):
+            self.assertTrue(one.tool("search_catalog", words="customer", database=name).is_error)
+        for _ in range(30):
+            text = self.search(other, "customer")
+            self.assertNotIn("PROJECT_", text)
+            self.assertNotIn("refused", text)
+            if "reads on" not in text:
+                break
+        error = other.query("SELECT 1", database="PROJECT_Z")
+        self.assertTrue(error.is_error)
+        self.assertNotIn("PROJECT_X", error.text)
+        self.assertIn("VAULT.CORE.CUSTOMER_SECRETS", text)
+
+    def test_no_hint_without_metadata(self):
+        g = self.gateway([{"match": {"principal": "all"}, "databases": ["SHOP"], "statements": ["read", "metadata"]},
+                          {"match": {"principal": "few"}, "databases": ["SHOP"], "statements": ["read"]}],
+                         ("all", "few"))
+        self.search(self.client(g, "all"), "customers")
+        sql = "SELECT * FROM SHOP.CORE.CUSTOMER"
+        self.assertIn("Did you mean SHOP.CORE.CUSTOMERS", self.client(g, "all").query(sql).text)
+        error = self.client(g, "few").query(sql)
+        self.assertEqual(error.meta_error["code"], "002003")
+        self.assertNotIn("Did you mean", error.text)
+
     # ---- did you mean ----
 
     def test_did_you_mean(self):
@@ -208,6 +237,13 @@ class Catalogue(unittest.TestCase):
         self.assertTrue(error.is_error)
         self.assertEqual(error.meta_error["code"], "002003")
         self.assertNotIn("003001", error.text)
+
+    def test_a_show_that_nobody_answers_keeps_no_error_back(self):
+        self.emulator.fault({"delay_ms": 40000}, sql="SHOW OBJECTS", op="submit", times=-1)
+        begun = time.monotonic()
+        error = self.client(self.gateway()).query("SELECT * FROM SHOP.RAW.CUSTOMER")
+        self.assertLess(time.monotonic() - begun, 12)
+        self.assertEqual(error.meta_error["code"], "002003")
 
     def test_a_cancel_during_the_show_gives_the_slot_back(self):
         g = self.gateway()

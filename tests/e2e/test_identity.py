@@ -270,6 +270,55 @@ class Tokens(Identity):
         self.assertEqual(self.ask(g).rows, [["MACHINE", "SYSADMIN"]])
         self.assertLess(time.monotonic() - started, 10)
 
+    def test_an_endpoint_that_is_down_is_no_refusal(self):
+        self.set_client()
+        g = self.gate(**self.client_credentials())
+        g.reload(snowflake={"retries": 1})
+        self.emulator.fault({"status": 503}, op="oauth", times=6)
+        answer = self.ask(g)
+        self.assertTrue(answer.is_error)
+        self.assertIn("has a problem of its own (HTTP 503)", answer.text)
+        self.assertNotIn("check snowflake.connections", answer.text)
+
+    def test_an_endpoint_that_goes_down_while_a_statement_runs(self):
+        """The token ends meanwhile; the statement is polled to its end, and was executed once."""
+        self.set_client(expires_in=3)
+        g = self.gate(**self.client_credentials())
+        self.ask(g)
+        time.sleep(1)
+        name = self.name()
+        self.emulator.fault({"hold_ms": 4000}, op="submit", sql=name)
+        self.emulator.fault({"status": 503}, op="oauth", times=4)
+        before = self.emulator.stats()["executions"]
+        self.assertEqual(self.ask(g, f"SELECT '{name}'", wait_seconds=30).rows, [[name]])
+        self.assertEqual(self.emulator.stats()["executions"], before + 1)
+
+    def test_an_endpoint_that_hangs_is_not_waited_for_longer_than_the_caller_waits(self):
+        self.set_client()
+        g = self.gate(**self.client_credentials())
+        self.emulator.fault({"hang": True}, op="oauth", times=4)
+        started = time.monotonic()
+        answer = self.ask(g, wait_seconds=2)
+        self.assertLess(time.monotonic() - started, 15)
+        self.assertTrue(answer.is_error)
+        self.assertIn("has not answered within the time of this call", answer.text)
+
+    def test_a_stop_keeps_a_refresh_token_that_rotates(self):
+        first = "refresh-token-of-a-stop-0123"
+        self.set_client(refresh_token=first, rotate=True)
+        path = self.write("stop-token", first + "\n")
+        g = self.gate(authenticator="oauth_refresh_token", oauth_client_id="gateway",
+                      oauth_client_secret="client-secret-0123456789", oauth_refresh_token_file=path)
+        g.conf["listen"]["drain"] = "1s"
+        g.reload()
+        self.emulator.fault({"delay_ms": 2500}, op="oauth")
+        before = self.ops("oauth")
+        pending = self.client(of=g).start("execute_query", query=WHO, format="json")
+        wait_for(lambda: self.ops("oauth") > before, 5, "the request for a token")
+        self.assertEqual(g.end(), 0)
+        self.assertIn(b"50302", pending.answer().body)
+        self.assertNotEqual(text_of(path), first)
+
     def test_many_wait_for_one_fetch(self):
         self.set_client()
         g = self.gate(**self.client_credentials())
@@ -356,8 +405,9 @@ class Tokens(Identity):
         self.assertIn("token_file (expired?)", self.ask(g, f"SELECT '{name}'").text)
         self.write("oidc", self.one.token(**claims, iat=now, exp=now + 900))
         self.assertEqual(self.ask(g).rows, [["WORKER", "SYSADMIN"]])
-        # which it then no longer does
+        # which it then no longer does; the file is looked at once a second
         self.write("oidc", self.one.token(**claims, iat=now - 7200, exp=now - 3600))
+        time.sleep(1.1)
         answer = self.ask(g)
         self.assertTrue(answer.is_error)
         self.assertIn(path + " has expired at", answer.text)
@@ -370,6 +420,13 @@ class Tokens(Identity):
         self.write("service-token", "service-token-2")
         self.assertEqual(self.ask(g).rows, [["CONTAINER", "SYSADMIN"]])
         self.assert_hidden(g, "service-token-1", "service-token-2")
+        # emptied by mistake: the last one is used on
+        path = self.write("own-token", "service-token-2")
+        g = self.gate(authenticator="oauth", token_file=path)
+        self.assertEqual(self.ask(g).rows, [["CONTAINER", "SYSADMIN"]])
+        self.write("own-token", "")
+        time.sleep(1.1)
+        self.assertEqual(self.ask(g).rows, [["CONTAINER", "SYSADMIN"]])
 
     def test_container_services_without_a_configuration(self):
         if os.path.exists("/snowflake") or os.geteuid() != 0:

@@ -163,7 +163,9 @@ class Results(Case):
         """In the middle of a partition, at the poll and at a fetch: rows that were delivered are not told again."""
         files = self.file()["files"]
         for op, times in (("poll", 1), ("fetch", 2)):
-            for fault in ({"truncate_gzip": True}, {"half_body": True}, {"length_long": True}, {"reset_in_answer": True}):
+            for fault in ({"truncate_gzip": True}, {"half_body": True}, {"length_long": True}, {"length_short": True},
+                          {"reset_in_answer": True}, {"not_json": True}, {"bare_partition": True}, {"chunked": True},
+                          {"status": 503}, {"status": 429}):
                 self.emulator.clear()
                 self.emulator.fault(fault, op=op, times=times)
                 answer = self.get(self.ann, self.path(files["csv"]))

@@ -81,6 +81,16 @@ class Statements(unittest.TestCase):
         self.assertTrue(answer.is_error)
         self.assertEqual(self.emulator.records(), [])
 
+    def test_rows_of_a_script_that_was_answered_running(self):
+        """get_result follows the handle of the whole to the rows of its last statement, and tells the others."""
+        sql = f"CREATE OR REPLACE TABLE {TABLE} (A INT); SELECT 'late script' AS T, 7 AS N"
+        self.emulator.hold("late script", 1)
+        first = self.scripter.query(sql, wait_seconds=0)
+        self.assertEqual(first.structured["status"], "running")
+        late = self.scripter.tool("get_result", statement_handle=first.structured["statementHandle"], format="json")
+        self.assertEqual([str(v) for v in late.rows[0]], ["late script", "7"])
+        self.assertEqual(len(late.structured["statements"]), 2)
+
     def test_bindings_are_refused_in_a_script(self):
         answer = self.scripter.query("SELECT ?; SELECT 1", bindings=[1])
         self.assertTrue(answer.is_error)

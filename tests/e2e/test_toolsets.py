@@ -15,16 +15,19 @@ SERVICES = {
     "analyst": [{"name": "sales", "semantic_view": "DEMO.PUBLIC.SALES"},
                 {"name": "file", "semantic_model": "@SNOWFLAKE_SAMPLE_DATA.TPCH_SF1.MODELS/sales.yaml"}],
     "agents": [{"name": "helper", "agent": "DEMO.PUBLIC.SALES_AGENT"}]}
+NAMES = [service["name"] for kind in SERVICES.values() for service in kind]
 SETS = ["snowflake-labs", "semantic", "cortex"]
 
 
 class Toolsets(Case):
-    keys = ("alice", "narrow", "few", "core")
+    keys = ("alice", "narrow", "few", "core", "unnamed", "two")
     conf = {"cortex": SERVICES,
-            "policies": [{"name": "narrow", "match": {"principal": "narrow"}, "databases": [SAMPLE], "toolsets": SETS},
+            "policies": [{"name": "two", "match": {"principal": "two"}, "databases": [SAMPLE, "DEMO"], "toolsets": SETS},
+                         {"name": "narrow", "match": {"principal": "narrow"}, "databases": [SAMPLE], "toolsets": SETS},
                          {"name": "few", "match": {"principal": "few"}, "cortex": ["sales"], "toolsets": ["cortex"]},
                          {"name": "core", "match": {"principal": "core"}, "toolsets": ["core"]},
-                         {**Case.everything, "toolsets": SETS}]}
+                         {"name": "unnamed", "match": {"principal": "unnamed"}, "toolsets": ["cortex"]},
+                         {**Case.everything, "toolsets": SETS, "cortex": NAMES}]}
 
     def setUp(self):
         super().setUp()
@@ -129,6 +132,12 @@ class Semantic(Toolsets):
         self.assertEqual(client.tool("query_semantic_view", format="json", **question,
                                      where_clause="state = 'nothing'").rows, [])
 
+    def test_several_databases_and_none_current(self):
+        answer = self.modern("two").tool("query_semantic_view", **self.VIEW, format="json",
+                                         metrics=[{"table": "o", "name": "n"}])
+        self.assertFalse(answer.is_error, answer)
+        self.assertEqual(answer.structured["rowCount"], 1)
+
     def test_clauses_are_guarded(self):
         client = self.modern("alice")
         self.assert_refused(client.tool("query_semantic_view", **self.VIEW, metrics=[{"table": "o", "name": "total"}],
@@ -174,6 +183,11 @@ class Search(Toolsets):
         for key, tool, name in (("narrow", "cortex_search", "docs"), ("narrow", "cortex_agent", "helper"),
                                 ("narrow", "cortex_analyst", "sales"), ("few", "cortex_search", "docs")):
             self.assert_refused(self.modern(key).tool(tool, service_name=name, query="x"), "POLICY")
+        self.assertEqual(len(self.asked()), before)
+        # an agent may do more than read: it is there only for who has it named
+        self.assertEqual(set(self.listed("unnamed")) & {"cortex_search", "cortex_analyst", "cortex_agent"},
+                         {"cortex_search", "cortex_analyst"})
+        self.assert_refused(self.modern("unnamed").tool("cortex_agent", service_name="helper", query="x"), "POLICY")
         self.assertEqual(len(self.asked()), before)
         error = self.modern("core").tool("cortex_search", service_name="docs", query="x").error
         self.assertIn("unknown tool", error["message"])
@@ -287,10 +301,30 @@ class Agents(Toolsets):
 
     def test_its_time_is_limited(self):
         g = self.another({"cortex": {**SERVICES, "timeout": "1s"},
-                          "policies": [{**Case.everything, "toolsets": ["cortex"]}]})
+                          "policies": [{**Case.everything, "toolsets": ["cortex"], "cortex": NAMES}]})
         self.emulator.control("POST", "cortex", {"delay_ms": 1, "stall_after": 4})
         answer = self.client(of=g, modern=True).tool("cortex_agent", service_name="helper", query="orders")
-        self.assert_refused(answer, "TIMEOUT", "cortex.timeout")
+        self.assert_refused(answer, "OUTCOME_UNKNOWN", "no answer within 1 s", "cortex.timeout")
+        self.assertFalse(answer.meta_error["retryable"])
+        self.assertNotIn("try again", answer.text)
+
+    def test_it_has_a_slot(self):
+        self.emulator.control("POST", "cortex", {"delay_ms": 1, "stall_after": 4})
+        before = len(self.asked())
+        call = self.modern("alice").start("cortex_agent", service_name="helper", query="orders")
+        wait_for(lambda: len(self.asked()) > before, 5, "the agent to run")
+        self.assertEqual(self.gateway.metric("snowgate_slots_used"), 1)
+        call.leave()
+
+    def test_a_lost_connection_is_no_cancel(self):
+        """What the legacy era says of every request that may change something."""
+        self.emulator.control("POST", "cortex", {"delay_ms": 250})
+        client, before = self.legacy("alice"), len(self.asked())
+        call = client.start("cortex_agent", service_name="helper", query="How many orders?")
+        wait_for(lambda: len(self.asked()) > before, 5, "the agent to run")
+        call.leave()
+        wait_for(lambda: self.asked()[0]["outcome"] != "open", 20, "the agent to end")
+        self.assertEqual(self.asked()[0]["outcome"], "answered")
 
 
 class Import(Toolsets):

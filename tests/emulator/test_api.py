@@ -306,6 +306,14 @@ class Asynchronous(StubCase):
         connection.close()
         self.assertEqual(self.e.stats()["running"], 0)
 
+    def test_a_query_tag_counts_under_its_principal(self):
+        tags = ['{"principal":"one","request":"1"}', '{"request":"2","principal":"one"}', "one", '{"request":"3"}',
+                '{"principal":4}', '["principal"]', '{"principal":"two"']
+        for tag in tags:
+            self.assertEqual(self.e.submit(parameters={"QUERY_TAG": tag}).status, 200)
+        totals = {name: gauge["total"] for name, gauge in self.e.stats()["by_query_tag"].items()}
+        self.assertEqual(totals, {"one": 3, **{tag: 1 for tag in tags[3:]}})
+
     def test_many_wait_synchronously(self):
         answers = []
         threads = [threading.Thread(target=lambda: answers.append(self.e.submit("STUB WAIT 500").status))

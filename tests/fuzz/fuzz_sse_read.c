@@ -15,14 +15,14 @@ static enum sse_verdict read_all(struct slice all, size_t piece, struct buf *out
 	enum sse_verdict v = SSE_MORE;
 	struct sse_message m;
 
-	while (all.n && v != SSE_BAD) {
+	while (all.n) {
 		struct slice in = {all.data, all.n < piece ? all.n : piece};
 
 		all = (struct slice){all.data + in.n, all.n - in.n};
 		while ((v = sse_reader_next(&r, &in, &m)) == SSE_MESSAGE) {
-			if (m.data.n > CEILING || strlen(m.type) >= SSE_TYPE_SIZE)
+			if (m.data.n > CEILING || (m.too_long && m.data.n) || strlen(m.type) >= SSE_TYPE_SIZE)
 				abort();
-			buf_addf(out, "%s %zu ", m.type, m.data.n);
+			buf_addf(out, "%s %zu %d ", m.type, m.data.n, m.too_long);
 			buf_add(out, m.data.data, m.data.n);
 		}
 		if (v == SSE_MORE && in.n)

@@ -16,7 +16,7 @@ struct pending {
 	struct timer timer;
 	struct wire_request *request;
 	const struct script_line *line;
-	size_t given;
+	size_t whole, given; /* bytes of the answer */
 	bool held;
 };
 struct seen {
@@ -83,14 +83,17 @@ static void see_request_id(const struct wire_request *rq)
 	see(&script.request_ids, id, 36);
 }
 
+static size_t bytes_of(const struct script_line *line)
+{
+	size_t n = line->status && line->answer ? strlen(line->answer) : 0;
+
+	return line->breaks_after && line->breaks_after < n ? line->breaks_after : n;
+}
+
 /* What is left of the answer, as far as it comes. */
 static struct slice rest_of(const struct pending *p)
 {
-	struct slice all = slice_of(p->line->status ? p->line->answer : NULL);
-
-	if (p->line->breaks_after && p->line->breaks_after < all.n)
-		all.n = p->line->breaks_after;
-	return (struct slice){all.data ? all.data + p->given : NULL, all.n - p->given};
+	return (struct slice){p->whole ? p->line->answer + p->given : NULL, p->whole - p->given};
 }
 
 static void give(struct pending *p, size_t n)
@@ -108,7 +111,8 @@ static bool answer_piece(struct pending *p)
 	if (!rq->more || p->line->status != 200 || rest_of(p).n <= PIECE_OF_ANSWER)
 		return false;
 	rq->status = 200;
-	if (rq->answer.n + PIECE_OF_ANSWER > rq->window) {
+	rq->shared = p->line->shared;
+	if (!rq->shared && rq->answer.n + PIECE_OF_ANSWER > rq->window) {
 		p->held = true;
 		script.held++;
 		return true;
@@ -159,6 +163,7 @@ static void script_send(struct wire *w, struct wire_request *rq)
 	if (script.at >= script.n)
 		fail_msg("one request too many: %s", rq->path);
 	p->line = &script.lines[script.at++];
+	p->whole = bytes_of(p->line);
 	if (rq->op != p->line->op || (p->line->with && !holds(rq, p->line->with)) ||
 	    (p->line->without && holds(rq, p->line->without)))
 		fail_msg("line %zu: unexpected request %d %s %s", script.at, (int)rq->op, rq->path,
@@ -307,11 +312,11 @@ void script_close(void)
 	assert_int_equal(script.at, script.n);
 	assert_int_equal(snowflake_busy(), 0);
 	assert_int_equal(script.home_n, script.calls);
+	while (script.home_n)
+		call_free(script.home[--script.home_n]);
 	/* what was counted was given back */
 	assert_true(results_take(RESULTS_CEILING));
 	results_give(RESULTS_CEILING);
-	while (script.home_n)
-		call_free(script.home[--script.home_n]);
 	snowflake_close();
 	wheel_free(script.wheel);
 	forget(&script.tokens);

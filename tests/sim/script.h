@@ -21,6 +21,7 @@ struct script_line {
 	int status;          /* 0: `result` instead of an answer */
 	const char *answer;
 	enum wire_result result;
+	bool shared;           /* it comes on a connection of HTTP/2 */
 	size_t breaks_after;   /* so much of an answer comes, then `result`; 0: all of it */
 	int64_t retry_after_s; /* 0: not given */
 	usec_t takes;          /* 0: 10 ms */

@@ -156,6 +156,26 @@ static void test_whole_call(void **state)
 	calls_close();
 }
 
+/* A session counts the rows of its client's statements, not of what the gateway reads for its answers. */
+static void test_rows_are_the_client_s(void **state)
+{
+	BEGIN({WIRE_SUBMIT, .with = "SHOW ", .status = 200, .answer = ONE_ROW},
+	      {WIRE_SUBMIT, .with = "SELECT 7", .status = 202, .answer = RUNNING},
+	      {WIRE_POLL, .status = 200, .answer = ONE_ROW});
+	const char *session = sim_session();
+
+	sim_send(session,
+		 "{\"jsonrpc\":\"2.0\",\"id\":%zu,\"method\":\"tools/call\",\"params\":{\"name\":"
+		 "\"list_objects\",\"arguments\":{\"kind\":\"schema\"}}}",
+		 taken.n + 1);
+	sim_run();
+	assert_int_equal(sim_session_of(session)->counters.rows, 0);
+	sim_query(session, QUERY);
+	sim_run();
+	assert_int_equal(sim_session_of(session)->counters.rows, 1);
+	calls_close();
+}
+
 static void test_refused_before_anything_is_taken(void **state)
 {
 	BEGIN({WIRE_SUBMIT});
@@ -296,6 +316,26 @@ static void test_cancel_while_running(void **state)
 	slots_are(1, 0);
 	sim_run();
 	assert_int_equal(taken.calls[a].statement, STATEMENT_CANCELLED);
+	calls_close();
+}
+
+/* Nobody waits for the call any more, but Snowflake has not heard of it: the gateway stays until it has. */
+static void test_drain_waits_for_the_cancel(void **state)
+{
+	BEGIN({WIRE_SUBMIT, .status = 202, .answer = RUNNING},
+	      {WIRE_POLL, .status = 202, .answer = RUNNING, .takes = SECONDS(10)},
+	      {WIRE_CANCEL, .with = HANDLE, .status = 200, .answer = CANCELLED, .takes = SECONDS(1)});
+	size_t a = sim_query(NULL, QUERY);
+	sim_run_for(SECONDS(1));
+	ticket_by_exchange(a)->modern = true;
+	client_leave(a);
+	gateway_drain();
+	sim_run_for(USEC_PER_MS * 500);
+	assert_false(clients_loop_ended());
+	sim_run_for(SECONDS(1));
+	assert_true(clients_loop_ended());
+	assert_int_equal(taken.calls[a].statement, STATEMENT_CANCELLED);
+	timer_stop(&gateway.drain);
 	calls_close();
 }
 
@@ -568,6 +608,7 @@ int main(int argc, char **argv)
 {
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(test_whole_call),
+	    cmocka_unit_test(test_rows_are_the_client_s),
 	    cmocka_unit_test(test_refused_before_anything_is_taken),
 	    cmocka_unit_test(test_rate),
 	    cmocka_unit_test(test_queue_wait_ends),
@@ -576,6 +617,7 @@ int main(int argc, char **argv)
 	    cmocka_unit_test(test_cancel_while_queued),
 	    cmocka_unit_test(test_cancel_of_others),
 	    cmocka_unit_test(test_cancel_while_running),
+	    cmocka_unit_test(test_drain_waits_for_the_cancel),
 	    cmocka_unit_test(test_modern_client_leaves_the_queue),
 	    cmocka_unit_test(test_deleted_session_ends_its_calls),
 	    cmocka_unit_test(test_both_doors_the_same),

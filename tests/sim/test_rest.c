@@ -6,6 +6,7 @@
 #include <string.h>
 #include <cmocka.h>
 
+#include "../../src/snowflake/internal.h"
 #include "snowgate/metric.h"
 #include "snowgate/sse.h"
 #include "script.h"
@@ -27,17 +28,22 @@
 
 static char seen[256];
 static size_t seen_n, seen_bytes;
+static bool keeps; /* what it sees */
 
-static bool on_event(struct call *c UNUSED, const struct sse_message *event, struct notice *notice UNUSED)
+static bool on_event(struct call *c, const struct sse_message *event, struct notice *notice)
 {
 	size_t n = strlen(seen);
 
+	if (keeps && !c->plan[0].crowded)
+		c->plan[0].collected += event->data.n;
+	*notice = (struct notice){.level = LEVEL_INFO, .text = "told"};
+
 	if (n < 200)
 		snprintf(seen + n, sizeof seen - n, "%s=%.*s;", event->type,
-			 event->data.n < 20 ? (int)event->data.n : 20, event->data.data);
+			 event->data.n < 20 ? (int)event->data.n : 20, event->too_long ? "too long" : event->data.data);
 	seen_n++;
 	seen_bytes += event->data.n;
-	return false;
+	return true;
 }
 
 static struct call *rest_call(bool events)
@@ -46,6 +52,7 @@ static struct call *rest_call(bool events)
 
 	seen[0] = '\0';
 	seen_n = seen_bytes = 0;
+	keeps = false;
 	c->plan[0].kind = STATEMENT_REST;
 	c->plan[0].path = PATH;
 	c->plan[0].body = "{\"query\":\"late\"}";
@@ -132,20 +139,150 @@ static void test_events_as_they_come(void **state)
 	script_close();
 }
 
-static char endless[5 << 20];
-
-static void test_an_event_without_end(void **state)
+/* One that is too long is passed over; what comes behind it counts. */
+static void test_an_event_that_is_too_long(void **state)
 {
+	static char endless[5 << 20];
 	BEGIN({WIRE_REST, .status = 200, .answer = endless});
 	struct call *c = rest_call(true);
 
 	memset(endless, 'x', sizeof endless - 1);
 	memcpy(endless, "data:", 5);
+	memcpy(endless + sizeof endless - 100, "\n\n" EVENTS, strlen(EVENTS) + 2);
+	script_start(c);
+	assert_int_equal(script_run(), 1);
+	assert_int_equal(c->plan[0].state, STATEMENT_SUCCEEDED);
+	assert_string_equal(seen, "message=;a=1;b=2;");
+	script_close();
+}
+
+static char endless[70 << 20];
+
+static void test_a_stream_without_end(void **state)
+{
+	BEGIN({WIRE_REST, .status = 200, .answer = endless});
+	struct call *c = rest_call(true);
+
+	memset(endless, 'x', sizeof endless - 1);
 	script_start(c);
 	assert_int_equal(script_run(), 1);
 	assert_int_equal(c->plan[0].state, STATEMENT_FAILED);
-	assert_int_equal(c->plan[0].failure.err, ERR_UPSTREAM_ANSWER);
+	assert_int_equal(c->plan[0].failure.err, ERR_OUTCOME_UNKNOWN);
 	assert_true(script_bytes() < sizeof endless - 1);
+	script_close();
+}
+
+static enum step shaped;
+
+static void on_answer(struct call *c)
+{
+	shaped = c->step;
+}
+
+/* What a call keeps is counted until it is no more; where all calls hold too much, it is told to keep nothing. */
+static void test_memory(void **state)
+{
+	static const struct handler handler = {.answer = on_answer};
+	static struct script_line lines[2];
+	struct call *c;
+	size_t kept;
+
+	(void)state;
+	for (size_t n = 0; n + 300 < sizeof large;)
+		n += (size_t)snprintf(large + n, sizeof large - n, "data: %0200d\r\n\r\n", 1);
+	lines[0] = lines[1] = (struct script_line){WIRE_REST, .status = 200, .answer = large};
+	script_open(lines, 2);
+	c = rest_call(true);
+	keeps = true;
+	c->handler = &handler;
+	script_start(c);
+	assert_int_equal(script_run(), 1);
+	assert_false(c->plan[0].crowded);
+	assert_int_equal(c->plan[0].collected, seen_bytes);
+	assert_int_equal(shaped, STEP_shape_large); /* it takes a while to read */
+	kept = seen_bytes;
+	assert_false(results_take(RESULTS_CEILING - kept + 1));
+	assert_true(results_take(RESULTS_CEILING - kept));
+	c = rest_call(true);
+	keeps = true;
+	script_start(c);
+	assert_int_equal(script_run(), 2);
+	assert_int_equal(c->plan[0].state, STATEMENT_SUCCEEDED);
+	assert_true(c->plan[0].crowded);
+	assert_int_equal(c->plan[0].collected, 200); /* told with the second */
+	results_give(RESULTS_CEILING - kept);
+	script_close(); /* the calls end, and all is given back */
+}
+
+static size_t told;
+
+static void on_notice(struct call *c UNUSED, const struct notice *n UNUSED)
+{
+	told++;
+}
+
+/* Thousands of events at once are a few notices. */
+static void test_notices_have_a_pace(void **state)
+{
+	static struct snowflake_ops ops;
+	BEGIN({WIRE_REST, .status = 200, .answer = large});
+	struct call *c = rest_call(true);
+
+	for (size_t n = 0; n + 300 < sizeof large;)
+		n += (size_t)snprintf(large + n, sizeof large - n, "data: %0200d\r\n\r\n", 1);
+	ops = *snowflake.ops;
+	ops.notice = on_notice;
+	snowflake.ops = &ops;
+	c->listens = true;
+	told = 0;
+	script_start(c);
+	assert_int_equal(script_run(), 1);
+	assert_true(seen_n > 2000);
+	assert_in_range(told, 8, 12);
+	script_close();
+}
+
+/* Its own time, not the configured one: 90 s were left. */
+static void test_time_that_was_left(void **state)
+{
+	BEGIN({WIRE_REST, .result = WIRE_TIMEOUT, .takes = 90 * USEC_PER_S});
+	struct call *c = rest_call(false);
+
+	c->deadline = clock_now() + 90 * USEC_PER_S;
+	script_start(c);
+	assert_int_equal(script_run(), 1);
+	assert_int_equal(c->plan[0].failure.err, ERR_TIMEOUT);
+	assert_string_equal(c->plan[0].failure.message, "no answer within 90 s");
+	script_close();
+}
+
+static void test_too_large(void **state)
+{
+	BEGIN({WIRE_REST, .result = WIRE_TOO_LARGE});
+	struct call *c = rest_call(false);
+
+	script_start(c);
+	assert_int_equal(script_run(), 1);
+	assert_int_equal(c->plan[0].failure.err, ERR_NOMEM);
+	assert_non_null(strstr(c->plan[0].failure.message, "4 MiB"));
+	script_close();
+}
+
+/* An agent takes minutes; the gateway's own statements, which are the account's too, do not wait for it. */
+static void test_a_lane_of_its_own(void **state)
+{
+	BEGIN({WIRE_REST, .status = 200, .answer = EVENTS, .takes = 60 * USEC_PER_S},
+	      {WIRE_SUBMIT, .with = "SHOW", .status = 200, .answer = ONE_ROW});
+	struct call *c = rest_call(true), *own = script_call("SHOW TABLES");
+
+	script_conf()->snowflake_max_per_warehouse = 1;
+	own->plan[0].metadata = true;
+	script_start(c);
+	script_start_at(own, USEC_PER_S);
+	assert_int_equal(script_run(), 2);
+	assert_int_equal(own->plan[0].state, STATEMENT_SUCCEEDED);
+	assert_int_equal(c->plan[0].state, STATEMENT_SUCCEEDED);
+	assert_int_equal(script_elapsed(), 60 * USEC_PER_S);
 	script_close();
 }
 
@@ -178,7 +315,8 @@ static void test_refusals(void **state)
 			script_start(c);
 			assert_int_equal(script_run(), 1);
 			assert_int_equal(c->plan[0].state, STATEMENT_FAILED);
-			if (c->plan[0].failure.err != cases[i].err)
+			if (c->plan[0].failure.err !=
+			    (events && cases[i].err == ERR_TIMEOUT ? ERR_OUTCOME_UNKNOWN : cases[i].err))
 				fail_msg("%d: %s", cases[i].status, c->plan[0].failure.message);
 			assert_true(c->plan[0].failure.message[0]);
 			if (cases[i].err == ERR_SQL && cases[i].code)
@@ -214,6 +352,7 @@ static void test_tries(void **state)
 			script_start(c);
 			assert_int_equal(script_run(), 1);
 			assert_int_equal(c->plan[0].state, asked ? STATEMENT_SUCCEEDED : STATEMENT_FAILED);
+			assert_int_equal(c->plan[0].failure.err, asked ? ERR_OK : ERR_OUTCOME_UNKNOWN);
 			script_close();
 		}
 }
@@ -225,8 +364,8 @@ static void test_time(void **state)
 
 	script_start(c);
 	assert_int_equal(script_run(), 1);
-	assert_int_equal(c->plan[0].failure.err, ERR_TIMEOUT);
-	assert_non_null(strstr(c->plan[0].failure.message, "120 s"));
+	assert_int_equal(c->plan[0].failure.err, ERR_OUTCOME_UNKNOWN);
+	assert_non_null(strstr(c->plan[0].failure.message, "is unknown: no answer within 120 s"));
 	script_close();
 }
 
@@ -289,7 +428,13 @@ int main(void)
 	    cmocka_unit_test(test_a_name_that_no_header_can_hold),
 	    cmocka_unit_test(test_events),
 	    cmocka_unit_test(test_events_as_they_come),
-	    cmocka_unit_test(test_an_event_without_end),
+	    cmocka_unit_test(test_an_event_that_is_too_long),
+	    cmocka_unit_test(test_a_stream_without_end),
+	    cmocka_unit_test(test_memory),
+	    cmocka_unit_test(test_notices_have_a_pace),
+	    cmocka_unit_test(test_time_that_was_left),
+	    cmocka_unit_test(test_too_large),
+	    cmocka_unit_test(test_a_lane_of_its_own),
 	    cmocka_unit_test(test_refusals),
 	    cmocka_unit_test(test_tries),
 	    cmocka_unit_test(test_time),

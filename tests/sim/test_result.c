@@ -181,6 +181,29 @@ static void test_partitions(void **state)
 	script_close();
 }
 
+/* Pages that end with a partition, and one that has no rows behind it. */
+static void test_borders(void **state)
+{
+	static const char first[] = "{\"resultSetMetaData\":{\"partitionInfo\":[{\"rowCount\":2},{\"rowCount\":0},{"
+				    "\"rowCount\":1}]," ROW_TYPE "},\"data\":[[\"1\"],[\"2\"]]}";
+	static const struct script_line lines[] = {
+	    {WIRE_POLL, .status = 200, .answer = first},
+	    {WIRE_FETCH, .with = "&partition=2", .status = 200, .answer = "{\"data\":[[\"3\"]]}"}};
+	struct call *c[3];
+
+	(void)state;
+	script_open(lines, ARRAY_LEN(lines));
+	for (size_t i = 0; i < ARRAY_LEN(c); i++) {
+		c[i] = page(i, 1);
+		script_start_at(c[i], (usec_t)(1 + i) * USEC_PER_S);
+	}
+	assert_int_equal(script_run(), 3);
+	assert_string_equal(buf_text(&c[0]->plan[0].text), "N\n1\n");
+	assert_string_equal(buf_text(&c[1]->plan[0].text), "N\n2\n");
+	assert_string_equal(buf_text(&c[2]->plan[0].text), "N\n3\n");
+	script_close();
+}
+
 /* A page far behind: of partition 0 only the metadata is read. */
 static void test_far(void **state)
 {
@@ -303,13 +326,214 @@ static void test_too_slow(void **state)
 	script_close();
 }
 
+/* A connection that others are on is not held: what would have to be is asked for once more, on one of its own. */
+static void test_shared(void **state)
+{
+	struct script_line lines[] = {{WIRE_POLL, .status = 200, .answer = buf_text(&big), .shared = true},
+				      {WIRE_FETCH, .with = "&partition=0", .status = 200, .answer = buf_text(&big)}};
+	struct call *c;
+
+	(void)state;
+	script_open(lines, ARRAY_LEN(lines));
+	c = page(0, ROWS);
+	script_start(c);
+	assert_int_equal(script_run(), 1);
+	has(c, 0, ROWS);
+	assert_true(script_bytes() > big.n + SHARED_WINDOW);
+	script_close();
+}
+
+/* The rows of a request of several statements are its last one's. */
+static void test_children(void **state)
+{
+	static const char parent[] =
+	    "{\"resultSetMetaData\":{\"numRows\":1,\"rowType\":[{\"name\":\"multiple statement "
+	    "execution\",\"type\":\"text\"}]},\"data\":[[\"Multiple statements executed "
+	    "successfully.\"]],\"statementHandle\":\"" HANDLE "\",\"statementHandles\":[\"c-1\",\"c-2\",\"c-3\"]}";
+	static const char child[] =
+	    "{\"resultSetMetaData\":{\"numRows\":1," ROW_TYPE "},\"data\":[[\"7\"]],\"statementHandle\":\"c-3\"}";
+
+	(void)state;
+	for (int settings = 0; settings < 2; settings++) {
+		struct script_line lines[] = {{WIRE_SUBMIT, .status = 202, .answer = RUNNING},
+					      {WIRE_POLL, .with = HANDLE, .status = 200, .answer = parent},
+					      {WIRE_POLL, .with = "/statements/c-3?", .status = 200, .answer = child}};
+		struct call *c;
+
+		script_open(lines, ARRAY_LEN(lines));
+		c = script_call("SELECT 1; SELECT 2; SELECT 7");
+		c->plan[0].statements = 3 - (size_t)settings;
+		c->plan[0].settings = settings ? "ALTER SESSION SET TIMEZONE = 'UTC'" : NULL;
+		script_start(c);
+		assert_int_equal(script_run(), 1);
+		assert_int_equal(c->plan[0].state, STATEMENT_SUCCEEDED);
+		assert_string_equal(buf_text(&c->plan[0].text), "N\n7\n");
+		assert_int_equal(c->plan[0].total_rows, 1);
+		assert_string_equal(c->plan[0].handle, "c-3");
+		assert_int_equal(c->plan[0].children_n, 3 - settings);
+		assert_string_equal(c->plan[0].children[0], settings ? "c-2" : "c-1");
+		script_close();
+	}
+}
+
+/* ---- any result, any pages, any breaks ---- */
+
+enum { PARTS_MAX = 6, LINES_MAX = 400 };
+static struct {
+	uint64_t state;
+	struct buf docs[PARTS_MAX];
+	size_t parts, rows;
+	struct script_line lines[LINES_MAX];
+} any;
+
+static size_t chance(size_t below)
+{
+	any.state = any.state * 6364136223846793005u + 1442695040888963407u;
+	return (size_t)(any.state >> 33) % below;
+}
+
+static size_t width_of(size_t row)
+{
+	return row * 2654435761u % 97 ? row * 2654435761u % 61 : 3000;
+}
+
+static void any_make(void)
+{
+	size_t counts[PARTS_MAX], at = 0;
+
+	any.parts = 1 + chance(PARTS_MAX);
+	any.rows = 0;
+	for (size_t p = 0; p < any.parts; p++)
+		any.rows += counts[p] = chance(4) ? chance(6000) : chance(3);
+	for (size_t p = 0; p < any.parts; p++) {
+		struct buf *b = &any.docs[p];
+
+		*b = buf_with_ceiling(16 << 20);
+		buf_adds(b, p ? "{\"data\":[" : "{\"resultSetMetaData\":{" ROW_TYPE ",\"partitionInfo\":[");
+		for (size_t i = 0; !p && i < any.parts; i++)
+			buf_addf(b, "%s{\"rowCount\":%zu}", i ? "," : "", counts[i]);
+		if (!p)
+			buf_addf(b, "],\"numRows\":%zu},\"data\":[", any.rows);
+		for (size_t i = 0; i < counts[p]; i++, at++)
+			buf_addf(b, "%s[\"%06zu%0*d\"]", i ? "," : "", at, (int)width_of(at), 0);
+		buf_adds(b, "]}");
+	}
+}
+
+static void any_send(struct wire *w, struct wire_request *rq)
+{
+	const char *partition = strstr(rq->path, "&partition=");
+	size_t p = partition ? (size_t)(partition[strlen("&partition=")] - '0') : 0;
+	struct script_line *line = &any.lines[script.at];
+
+	assert_true(script.at < LINES_MAX && p < any.parts);
+	*line = (struct script_line){rq->op, .status = 200, .answer = buf_text(&any.docs[p]), .shared = chance(9) == 0};
+	if (chance(6) == 0) {
+		line->breaks_after = 1 + chance(any.docs[p].n);
+		line->result = WIRE_BROKEN;
+	}
+	script.n = script.at + 1;
+	script_send(w, rq);
+}
+
+static void until_home(size_t n)
+{
+	while (script.home_n < n) {
+		usec_t next;
+
+		while (deliver_all())
+			;
+		next = wheel_next(script.wheel);
+		if (script.home_n >= n || next == INT64_MAX)
+			break;
+		if (next > clock_now())
+			clock_advance(next - clock_now());
+		(void)wheel_run(script.wheel, clock_now());
+	}
+	assert_int_equal(script.home_n, n);
+}
+
+/* The rows that one page must have, and no others. */
+static void is_page(const struct call *c, size_t offset, size_t limit)
+{
+	const struct statement *s = &c->plan[0];
+	struct buf page_text = buf_with_ceiling(16 << 20);
+	size_t most = offset < any.rows ? any.rows - offset : 0;
+
+	assert_int_equal(s->state, STATEMENT_SUCCEEDED);
+	assert_int_equal(s->total_rows, any.rows);
+	if (s->writer.cut == CUT_NONE)
+		assert_int_equal(s->rows_n, limit < most ? limit : most);
+	assert_true(!most || s->rows_n > 0);
+	buf_adds(&page_text, "N\n");
+	for (size_t i = offset; i < offset + s->rows_n; i++) {
+		if (width_of(i) == 3000)
+			buf_addf(&page_text, "%06zu%02042d… (958 more bytes)\n", i, 0);
+		else
+			buf_addf(&page_text, "%06zu%0*d\n", i, (int)width_of(i), 0);
+	}
+	assert_string_equal(buf_text(&s->text), buf_text(&page_text));
+	buf_free(&page_text);
+}
+
+static void any_pages(void)
+{
+	size_t offset = 0;
+
+	for (size_t n = 1; n < HOME_MAX; n++) {
+		size_t limit = 1 + chance(any.rows / 4 + 3);
+		struct call *c = page(offset, limit);
+
+		c->plan[0].budget.bytes = chance(3) ? 4 << 20 : 1000 + chance(30000);
+		script_start(c);
+		until_home(n);
+		is_page(c, offset, limit);
+		offset = chance(8) ? offset + c->plan[0].rows_n : chance(any.rows + 2);
+		if (chance(10) == 0)
+			clock_advance(61 * USEC_PER_S);
+	}
+}
+
+static void test_any(void **state)
+{
+	struct wire wire = SCRIPT_WIRE;
+	static const struct snowflake_ops ops = {.answer_early = early};
+
+	(void)state;
+	wire.send = any_send;
+	for (any.state = 1; any.state < 60; any.state++) {
+		uint64_t seed = any.state;
+
+		any_make();
+		script_open(any.lines, 0);
+		snowflake_open(&script.conf, &ops, &wire, script.wheel);
+		script_conf()->snowflake_retries = 20;
+		any_pages();
+		(void)script_run();
+		script_close();
+		for (size_t p = 0; p < any.parts; p++)
+			buf_free(&any.docs[p]);
+		any.state = seed;
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-	    cmocka_unit_test(test_whole),      cmocka_unit_test(test_read_on), cmocka_unit_test(test_not_for_everybody),
-	    cmocka_unit_test(test_partitions), cmocka_unit_test(test_far),     cmocka_unit_test(test_broken),
-	    cmocka_unit_test(test_cancelled),  cmocka_unit_test(test_outcome), cmocka_unit_test(test_answered_before),
+	    cmocka_unit_test(test_whole),
+	    cmocka_unit_test(test_read_on),
+	    cmocka_unit_test(test_not_for_everybody),
+	    cmocka_unit_test(test_partitions),
+	    cmocka_unit_test(test_far),
+	    cmocka_unit_test(test_broken),
+	    cmocka_unit_test(test_cancelled),
+	    cmocka_unit_test(test_outcome),
+	    cmocka_unit_test(test_answered_before),
 	    cmocka_unit_test(test_too_slow),
+	    cmocka_unit_test(test_shared),
+	    cmocka_unit_test(test_any),
+	    cmocka_unit_test(test_borders),
+	    cmocka_unit_test(test_children),
 	};
 	return cmocka_run_group_tests(tests, set_up, tear_down);
 }

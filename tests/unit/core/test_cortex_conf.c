@@ -8,7 +8,9 @@ static void services_are_read(void **state UNUSED)
 {
 	struct conf_faults faults;
 	const struct conf *conf =
-	    load_good(HEAD "cortex:\n"
+	    load_good(HEAD "    second: {account: c-d, authenticator: oauth, token: t}\n"
+			   "  connection: main\n"
+			   "cortex:\n"
 			   "  timeout: 30s\n"
 			   "  search:\n"
 			   "    - name: tickets\n"
@@ -22,15 +24,17 @@ static void services_are_read(void **state UNUSED)
 			   "    - {name: stock, semantic_model: '@hr.core.stage/a/b.yaml'}\n"
 			   "  agents:\n"
 			   "    - {name: The helper, agent: sales.public.helper}\n"
+			   "    - {name: far, agent: sales.public.far, connection: second}\n"
 			   "policies:\n"
 			   "  - {name: one, databases: [SALES], match: {group: a}}\n"
-			   "  - {name: two, cortex: [docs, The helper], toolsets: [cortex, semantic]}\n",
+			   "  - {name: two, cortex: [docs, The helper, far], toolsets: [cortex, semantic]}\n"
+			   "  - {name: three, connection: second, cortex: [far]}\n",
 		      &faults);
 	const struct policy *one = &conf->policies[0], *two = &conf->policies[1];
 	const struct cortex_service *s;
 
 	assert_int_equal(conf->cortex_timeout, 30 * USEC_PER_S);
-	assert_int_equal(conf->cortex_n, 5);
+	assert_int_equal(conf->cortex_n, 6);
 	s = cortex_find(conf, one, CORTEX_SEARCH, "tickets");
 	assert_string_equal(s->database, "SALES");
 	assert_string_equal(s->schema, "PUBLIC");
@@ -52,6 +56,9 @@ static void services_are_read(void **state UNUSED)
 	assert_string_equal(conf->cortex[3].model, "@hr.core.stage/a/b.yaml");
 	assert_string_equal(conf->cortex[3].database, "HR");
 	assert_non_null(cortex_find(conf, two, CORTEX_AGENT, "The helper"));
+	assert_null(cortex_find(conf, one, CORTEX_AGENT, "The helper")); /* agents are always named */
+	assert_null(cortex_find(conf, two, CORTEX_AGENT, "far"));        /* through another connection */
+	assert_non_null(cortex_find(conf, &conf->policies[2], CORTEX_AGENT, "far"));
 	assert_null(cortex_find(conf, two, CORTEX_AGENT, "docs"));
 	assert_null(cortex_find(conf, two, CORTEX_AGENT, NULL));
 	assert_int_equal(two->toolsets, TOOLSET_CORTEX | TOOLSET_SEMANTIC);
@@ -66,7 +73,7 @@ static void what_is_written_is_read(void **state UNUSED)
 	    load_good(HEAD "cortex:\n"
 			   "  search: [{name: 'a \"q\"', service: 'D.\"s s\".\"x\"', columns: [A], limit: 7}]\n"
 			   "  analyst: [{name: m, semantic_model: '@d.s.st/x.yaml', description: 'D: e'}]\n"
-			   "  agents: [{name: g, agent: d.s.g}]\n"
+			   "  agents: [{name: g, agent: d.s.g, connection: main}]\n"
 			   "policies: [{name: p, cortex: [g], toolsets: [snowflake-labs, cortex]}]\n",
 		      &faults);
 	struct buf b = buf_with_ceiling(1 << 20);
@@ -113,15 +120,19 @@ static void faults_are_told(void **state UNUSED)
 	    {"cortex:\n  search:\n    - {name: a, service: a.b.c, limit: 1001}\n", "cortex.search.1.limit", "1 to 1000",
 	     6},
 	    {"cortex:\n  agents:\n    - {name: a, agent: a.b.c}\n    - {name: a, agent: a.b.d}\n", "cortex.agents.2",
-	     "another service in this list has the name a", 7},
+	     "another service has the name a", 7},
+	    {"cortex:\n  search:\n    - {name: a, service: a.b.c}\n  agents:\n    - {name: a, agent: a.b.d}\n",
+	     "cortex.agents.1", "another service has the name a", 8},
+	    {"cortex:\n  agents:\n    - {name: a, agent: a.b.c, connection: x}\n", "cortex.agents.1.connection",
+	     "no connection has the name x", 6},
+	    {"cortex:\n  analyst:\n    - {name: a, semantic_model: '@t/f', database: d, schema: s}\n",
+	     "cortex.analyst.1.semantic_model", "all of @DATABASE.SCHEMA.STAGE", 6},
 	    {"cortex:\n  analyst:\n    - {name: a}\n", "cortex.analyst.1", "one of semantic_view and semantic_model",
 	     6},
 	    {"cortex:\n  analyst:\n    - {name: a, semantic_view: d.s.v, semantic_model: '@d.s.t/f'}\n",
 	     "cortex.analyst.1", "one of semantic_view and semantic_model", 6},
 	    {"cortex:\n  analyst:\n    - {name: a, semantic_model: d.s.t/f}\n", "cortex.analyst.1.semantic_model",
 	     "a file on a stage", 6},
-	    {"cortex:\n  analyst:\n    - {name: a, semantic_model: '@t/f'}\n", "cortex.analyst.1.semantic_model",
-	     "database or schema", 6},
 	    {"policies:\n  - {name: p, cortex: [tickts]}\n", "policies.p.cortex", "no service", 5},
 	    {"cortex:\n  search: [{name: tickets, service: d.s.t}]\npolicies:\n  - {name: p, cortex: [tickts]}\n",
 	     "policies.p.cortex", "did you mean tickets", 7},
@@ -149,8 +160,6 @@ static void faults_are_told(void **state UNUSED)
 	}
 }
 
-/* ---- import ---- */
-
 static bool warned(const struct conf_faults *f, int line, const char *key, const char *says)
 {
 	for (size_t i = 0; i < f->warnings_n; i++)
@@ -161,6 +170,25 @@ static bool warned(const struct conf_faults *f, int line, const char *key, const
 		print_error("%d: %s: %s\n", f->warnings[i].line, f->warnings[i].key, f->warnings[i].reason);
 	return false;
 }
+
+static void an_agent_without_a_policy_is_told(void **state UNUSED)
+{
+	struct conf_faults faults;
+	const struct conf *conf = load_good(HEAD "cortex:\n"
+						 "  search: [{name: docs, service: d.s.t}]\n"
+						 "  agents:\n"
+						 "    - {name: g, agent: d.s.g}\n"
+						 "    - {name: h, agent: d.s.h}\n"
+						 "policies: [{name: p, cortex: [g]}]\n",
+					    &faults);
+
+	assert_int_equal(faults.warnings_n, 1);
+	assert_true(warned(&faults, 8, "cortex.agents.2", "nobody can use it"));
+	conf_free(conf);
+	conf_faults_free(&faults);
+}
+
+/* ---- import ---- */
 
 static const char official[] = "agent_services:\n"
 			       "  - service_name: helper\n"
@@ -225,6 +253,7 @@ static void the_official_file_is_read(void **state UNUSED)
 	assert_string_equal(conf->cortex[1].object, "REV");
 	assert_string_equal(conf->cortex[2].model, "@MYDB.CORE.ST/stock.yaml");
 	assert_string_equal(conf->cortex[3].description, "Helps");
+	assert_non_null(cortex_find(conf, &conf->policies[0], CORTEX_AGENT, "helper"));
 	assert_int_equal(conf->policies[0].statements, CLASS_READ | CLASS_METADATA | CLASS_DML);
 	conf_free(conf);
 	conf_faults_free(&again);
@@ -281,6 +310,9 @@ static void what_it_would_not_read_is_a_fault(void **state UNUSED)
 	    {"agent_services:\n  - service_name: a b\n    database_name: d\n    schema_name: s\n", 2,
 	     "agent_services.1.service_name"},
 	    {"other_services: [a]\n", 1, "other_services"},
+	    {"agent_services: [{service_name: a, database_name: d, schema_name: s}]\n"
+	     "analyst_services: [{service_name: a, semantic_model: d.s.v}]\n",
+	     1, "agent_services.1.service_name"},
 	    {"other_services:\n  query_manager: maybe\n", 2, "other_services.query_manager"},
 	    {"sql_statement_permissions:\n  - Select: perhaps\n", 2, "sql_statement_permissions.Select"},
 	    {"sql_statement_permissions:\n  - Select\n", 2, "sql_statement_permissions"},
@@ -313,6 +345,7 @@ int main(void)
 	    cmocka_unit_test_setup_teardown(services_are_read, clean_environment, remove_folder),
 	    cmocka_unit_test_setup_teardown(what_is_written_is_read, clean_environment, remove_folder),
 	    cmocka_unit_test_setup_teardown(faults_are_told, clean_environment, remove_folder),
+	    cmocka_unit_test_setup_teardown(an_agent_without_a_policy_is_told, clean_environment, remove_folder),
 	    cmocka_unit_test_setup_teardown(the_official_file_is_read, clean_environment, remove_folder),
 	    cmocka_unit_test_setup_teardown(permissions_become_classes, clean_environment, remove_folder),
 	    cmocka_unit_test_setup_teardown(what_it_would_not_read_is_a_fault, clean_environment, remove_folder),

@@ -104,6 +104,34 @@ static void test_patience(void **state)
 	}
 }
 
+/* The gateway's own statement that was given little time takes no longer than that, whatever a request may take. */
+static void test_a_short_statement_holds_nothing_up(void **state)
+{
+	static const struct {
+		bool metadata;
+		int64_t timeout_s;
+		usec_t passed, timeout, expected;
+	} table[] = {
+	    {true, 5, 0, 105 * S, 7 * S},     {true, 5, 2 * S, 60 * S, 5 * S},
+	    {true, 5, 9 * S, 60 * S, S},      /* one request has a second in any case */
+	    {true, 5, 0, 2 * S, 2 * S},       /* never longer */
+	    {true, 300, 0, 105 * S, 105 * S}, /* not one that may live longer */
+	    {false, 5, 0, 60 * S, 60 * S},    /* nor the client's */
+	};
+	struct conf conf = {.snowflake_request_timeout = 60 * S};
+	struct request rq = {.conf = &conf};
+	struct call c = {.request = &rq, .plan = {{.kind = STATEMENT_RUN}}, .plan_n = 1};
+
+	(void)state;
+	clock_set_virtual(1000 * S, 0);
+	for (size_t i = 0; i < ARRAY_LEN(table); i++) {
+		c.plan[0].metadata = table[i].metadata;
+		c.plan[0].timeout_s = table[i].timeout_s;
+		c.plan[0].sent = clock_now() - table[i].passed;
+		assert_int_equal(request_within(&c, table[i].timeout), table[i].expected);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -111,6 +139,7 @@ int main(void)
 	    cmocka_unit_test(test_jitter_spreads),
 	    cmocka_unit_test(test_retry_after),
 	    cmocka_unit_test(test_patience),
+	    cmocka_unit_test(test_a_short_statement_holds_nothing_up),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

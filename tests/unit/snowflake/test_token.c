@@ -214,12 +214,43 @@ static void test_key_file(void **state)
 	connection_identify(&c);
 	assert_true(signed_by(view_of(&who).bearer, test_public_key));
 	write_file(path, test_private_key_2);
+	assert_true(signed_by(view_of(&who).bearer, test_public_key)); /* looked at just now */
+	clock_advance(USEC_PER_S);
 	assert_true(signed_by(view_of(&who).bearer, test_public_key_2));
 	write_file(path, "nonsense, for a moment");
+	clock_advance(USEC_PER_S);
 	uint64_t number = view_of(&who).number;
 	assert_true(signed_by(view_of(&who).bearer, test_public_key_2));
 	assert_int_equal(view_of(&who).number, number);
 	write_file(path, test_private_key);
+	clock_advance(USEC_PER_S);
+	assert_true(signed_by(view_of(&who).bearer, test_public_key));
+	/* A refusal has it looked at once more. */
+	write_file(path, test_private_key_2);
+	assert_true(token_renew(&who, view_of(&who).number));
+	assert_true(signed_by(view_of(&who).bearer, test_public_key_2));
+	assert_int_equal(unlink(path), 0);
+	token_forget_all();
+}
+
+/* One that cannot be used is not read, and not opened, with every request. */
+static void test_bad_key_file(void **state)
+{
+	char path[] = "/tmp/snowgate-key-XXXXXX";
+	struct connection c = key_pair;
+	struct identity who = {.connection = &c};
+	struct token_view view;
+	const char *why = NULL;
+
+	(void)state;
+	clock_set_virtual(0, 1700000000 * USEC_PER_S);
+	c.private_key_file = temporary(path, "nonsense");
+	connection_identify(&c);
+	assert_int_equal(token_get(&who, &view, NULL, &why), TOKEN_FAILED);
+	write_file(path, test_private_key);
+	assert_int_equal(token_get(&who, &view, NULL, &why), TOKEN_FAILED);
+	assert_non_null(strstr(why, "PEM"));
+	clock_advance(USEC_PER_S);
 	assert_true(signed_by(view_of(&who).bearer, test_public_key));
 	assert_int_equal(unlink(path), 0);
 	token_forget_all();
@@ -298,6 +329,37 @@ static void test_users_are_apart(void **state)
 	token_forget_all();
 }
 
+/* `users` and `user` name what this gateway calls somebody, not what any issuer does. */
+static void test_whose_subjects(void **state)
+{
+	static const struct principal local = {.kind = PRINCIPAL_LOCAL, .subject = "alice"},
+				      issued = {.kind = PRINCIPAL_TOKEN,
+						.issuer = "https://id.example",
+						.subject = "alice"},
+				      none = {.kind = PRINCIPAL_NONE, .subject = "alice"};
+	struct connection template = per_user;
+	struct identity who = {&per_user, &local, "ANALYST"};
+	struct token_view view;
+	const char *why = NULL;
+
+	(void)state;
+	clock_set_virtual(0, 1700000000 * USEC_PER_S);
+	(void)view_of(&who);
+	who.principal = &none;
+	assert_int_equal(token_get(&who, &view, NULL, &why), TOKEN_FAILED);
+	who.principal = &issued;
+	assert_int_equal(token_get(&who, &view, NULL, &why), TOKEN_FAILED);
+	assert_non_null(strstr(why, "alice comes with a token of the issuer https://id.example"));
+	assert_non_null(strstr(why, "API keys only"));
+	template.user = "{subject}";
+	template.users_n = 0;
+	who.connection = &template;
+	assert_int_equal(token_get(&who, &view, NULL, &why), TOKEN_FAILED);
+	who.principal = &alice;
+	(void)view_of(&who);
+	token_forget_all();
+}
+
 /* The cache is bounded: the longest unused goes, and comes again as a new token. */
 static void test_many_users(void **state)
 {
@@ -333,6 +395,7 @@ static void test_token_file(void **state)
 	const char *why = NULL;
 
 	(void)state;
+	clock_set_virtual(0, 1700000000 * USEC_PER_S);
 	c.token_file = temporary(path, "  one\n");
 	connection_identify(&c);
 	view = view_of(&who);
@@ -340,12 +403,52 @@ static void test_token_file(void **state)
 	assert_string_equal(view.type, "OAUTH");
 	assert_false(token_renew(&who, view.number));
 	write_file(path, "another\n");
+	clock_advance(USEC_PER_S);
 	assert_true(token_renew(&who, view.number));
 	assert_string_equal(view_of(&who).bearer, "another");
 	assert_int_equal(unlink(path), 0);
 	assert_string_equal(view_of(&who).bearer, "another");
 	token_forget_all();
 	assert_int_equal(token_get(&who, &view, NULL, &why), TOKEN_FAILED);
+	token_forget_all();
+}
+
+/* A file that is being written, or was emptied by mistake, does not wipe the token at hand. */
+static void test_blank_token_file(void **state)
+{
+	static const char *const blanks[] = {"", " \n\t\n"};
+	char path[] = "/tmp/snowgate-token-XXXXXX";
+	struct connection c = {.name = "f", .account = "blank", .host = "h", .auth = CONNECTION_OAUTH};
+	struct identity who = {.connection = &c};
+	struct token_view view;
+	const char *why = NULL;
+
+	(void)state;
+	clock_set_virtual(0, 1700000000 * USEC_PER_S);
+	c.token_file = temporary(path, "one");
+	connection_identify(&c);
+	uint64_t number = view_of(&who).number;
+	for (size_t i = 0; i < ARRAY_LEN(blanks); i++) {
+		write_file(path, blanks[i]);
+		clock_advance(2 * USEC_PER_S);
+		assert_string_equal(view_of(&who).bearer, "one");
+		assert_int_equal(view_of(&who).number, number);
+	}
+	token_forget_all();
+	assert_int_equal(token_get(&who, &view, NULL, &why), TOKEN_FAILED);
+	assert_string_equal(why, "token_file is empty");
+	write_file(path, "two");
+	assert_int_equal(token_get(&who, &view, NULL, &why), TOKEN_FAILED);
+	assert_string_equal(why, "token_file is empty");
+	clock_advance(USEC_PER_S);
+	assert_string_equal(view_of(&who).bearer, "two");
+	/* Within a second it is not looked at again, and then it is. */
+	write_file(path, "three");
+	clock_advance(USEC_PER_S - 1);
+	assert_string_equal(view_of(&who).bearer, "two");
+	clock_advance(1);
+	assert_string_equal(view_of(&who).bearer, "three");
+	assert_int_equal(unlink(path), 0);
 	token_forget_all();
 }
 
@@ -373,6 +476,7 @@ static void test_workload(void **state)
 	assert_non_null(strstr(why, "has expired at 2023-11-14T22:23:20Z"));
 	assert_null(strstr(why, "eyJ"));
 	write_file(path, "not-a-jwt");
+	clock_advance(USEC_PER_S);
 	assert_string_equal(view_of(&who).bearer, "WIF.OIDC.not-a-jwt");
 	assert_int_equal(unlink(path), 0);
 	buf_free(&jwt);
@@ -411,7 +515,8 @@ int main(void)
 	    cmocka_unit_test(test_key_file),        cmocka_unit_test(test_user_claims),
 	    cmocka_unit_test(test_users_are_apart), cmocka_unit_test(test_many_users),
 	    cmocka_unit_test(test_token_file),      cmocka_unit_test(test_workload),
-	    cmocka_unit_test(test_given),
+	    cmocka_unit_test(test_given),           cmocka_unit_test(test_bad_key_file),
+	    cmocka_unit_test(test_whose_subjects),  cmocka_unit_test(test_blank_token_file),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -123,9 +123,9 @@ static int open_module(void **state UNUSED)
 
 static int close_module(void **state UNUSED)
 {
-	token_stop();
-	assert_null(test.sent);
+	(void)token_stop();
 	snowflake_close();
+	assert_null(test.sent);
 	wheel_free(test.wheel);
 	thread_play(THREAD_MAIN);
 	return 0;
@@ -280,6 +280,19 @@ static void secrets_stay(void **state UNUSED)
 	}
 }
 
+/* A secret that is itself what secrets are replaced by. */
+static void secrets_of_asterisks(void **state UNUSED)
+{
+	const char *text;
+
+	connection.oauth_client_secret = "****";
+	connection_identify(&connection);
+	assert_int_equal(get(NULL, &text), TOKEN_WAIT);
+	answer(401, "{\"error\":\"invalid_client\",\"error_description\":\"**** and *********\"}");
+	assert_int_equal(get(NULL, &text), TOKEN_FAILED);
+	assert_non_null(strstr(text, "invalid_client"));
+}
+
 /* What may pass is tried three times within a few seconds, by itself. */
 static void what_passes(void **state UNUSED)
 {
@@ -300,6 +313,7 @@ static void what_passes(void **state UNUSED)
 	assert_int_equal(get(NULL, &text), TOKEN_WAIT);
 	for (int i = 0; i < 3; i++) {
 		break_off(WIRE_TIMEOUT);
+		assert_int_equal(get(NULL, &text), i < 2 ? TOKEN_WAIT : TOKEN_LATER);
 		pass(2 * USEC_PER_S);
 	}
 	assert_null(test.sent);
@@ -307,7 +321,7 @@ static void what_passes(void **state UNUSED)
 	assert_int_equal(get(NULL, &text), TOKEN_WAIT);
 	break_off(WIRE_TLS);
 	assert_null(test.sent);
-	assert_int_equal(get(NULL, &text), TOKEN_FAILED);
+	assert_int_equal(get(NULL, &text), TOKEN_LATER);
 	assert_non_null(strstr(text, "cannot be reached (the network is gone)"));
 }
 
@@ -338,11 +352,11 @@ static void stopping(void **state UNUSED)
 	const char *text;
 
 	assert_int_equal(get(NULL, &text), TOKEN_WAIT);
-	token_stop();
+	assert_false(token_stop());
 	assert_int_equal(test.aborts, 1);
 	assert_int_equal(get(NULL, &text), TOKEN_WAIT);
 	break_off(WIRE_BROKEN);
-	token_stop();
+	assert_false(token_stop());
 	pass(10 * USEC_PER_S);
 	assert_null(test.sent);
 }
@@ -411,6 +425,69 @@ static void a_refresh_token_rotates(void **state UNUSED)
 	assert_int_equal(unlink(path), 0);
 }
 
+/* The thread stops while a refresh token is exchanged: the old one may be used up, so that the answer is kept. */
+static void stopping_keeps_what_rotates(void **state UNUSED)
+{
+	char path[] = "/tmp/snowgate-refresh-XXXXXX";
+	const char *text;
+	int fd = mkstemp(path);
+
+	assert_true(fd >= 0);
+	(void)close(fd);
+	put(path, "first\n");
+	connection.auth = CONNECTION_REFRESH_TOKEN;
+	connection.oauth_refresh_token_file = path;
+	connection_identify(&connection);
+	assert_int_equal(get(NULL, &text), TOKEN_WAIT);
+	assert_true(token_stop());
+	assert_true(token_stop());
+	assert_int_equal(test.aborts, 0);
+	answer(200, ROTATED("one", "second"));
+	assert_file(path, "second\n");
+	assert_false(token_stop());
+	/* One that waits for its next try is not waited for. */
+	pass(3600 * USEC_PER_S);
+	assert_int_equal(get(NULL, &text), TOKEN_WAIT);
+	break_off(WIRE_BROKEN);
+	assert_false(token_stop());
+	pass(10 * USEC_PER_S);
+	assert_null(test.sent);
+	/* And no longer than who stops it likes. */
+	assert_int_equal(get(NULL, &text), TOKEN_WAIT);
+	assert_true(token_stop());
+	token_forget_all();
+	assert_int_equal(test.aborts, 1);
+	assert_int_equal(unlink(path), 0);
+}
+
+/* Others' tokens make room for one another, not a refresh token that is nowhere else. */
+static void a_refresh_token_is_not_pushed_out(void **state UNUSED)
+{
+	struct connection other = {.name = "o", .host = "h", .auth = CONNECTION_PAT, .token = "pat"};
+	struct identity somebody = {.connection = &other};
+	struct token_view view;
+	const char *text;
+	char account[32];
+
+	connection.auth = CONNECTION_REFRESH_TOKEN;
+	connection.oauth_refresh_token = "given";
+	connection_identify(&connection);
+	assert_int_equal(get(NULL, &text), TOKEN_WAIT);
+	answer(200, ROTATED("one", "second"));
+	other.account = account;
+	for (int i = 0; i < 3000; i++) {
+		snprintf(account, sizeof account, "account-%d", i);
+		connection_identify(&other);
+		assert_int_equal(token_get(&somebody, &view, NULL, &text), TOKEN_READY);
+	}
+	assert_int_equal(get(NULL, &text), TOKEN_READY);
+	assert_string_equal(text, "one");
+	pass(3600 * USEC_PER_S);
+	assert_int_equal(get(NULL, &text), TOKEN_WAIT);
+	assert_string_equal(test.body, "grant_type=refresh_token&refresh_token=second");
+	answer(200, GIVEN("two"));
+}
+
 static void a_given_refresh_token_rotates_in_memory(void **state UNUSED)
 {
 	const char *text;
@@ -449,12 +526,15 @@ int main(void)
 	    ALONE(short_lives),
 	    ALONE(refusals),
 	    ALONE(secrets_stay),
+	    ALONE(secrets_of_asterisks),
 	    ALONE(what_passes),
 	    ALONE(refused_tokens),
 	    ALONE(stopping),
 	    ALONE(a_refresh_token_rotates),
 	    ALONE(a_given_refresh_token_rotates_in_memory),
 	    ALONE(a_file_that_cannot_be_read),
+	    ALONE(stopping_keeps_what_rotates),
+	    ALONE(a_refresh_token_is_not_pushed_out),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -5,18 +5,20 @@
 
 static const char *const columns[] = {"SUBJECT", "BODY"};
 static const struct cortex_service services[] = {
-    {CORTEX_SEARCH, "tickets", "Support tickets", "SALES", "PUBLIC", "TICKETS", NULL, {2, columns}, 4},
-    {CORTEX_SEARCH, "files", "", "HR", "My s", "F/1", NULL, {0, NULL}, 10},
-    {CORTEX_ANALYST, "revenue", "Revenue by region", "SALES", "PUBLIC", "REVENUE", NULL, {0, NULL}, 0},
-    {CORTEX_ANALYST, "stock", "", "HR", "PUBLIC", "MODELS", "@HR.PUBLIC.MODELS/stock.yaml", {0, NULL}, 0},
-    {CORTEX_AGENT, "helper", "", "SALES", "PUBLIC", "HELPER", NULL, {0, NULL}, 0},
+    {CORTEX_SEARCH, "tickets", "Support tickets", "SALES", "PUBLIC", "TICKETS", NULL, {2, columns}, 4, NULL},
+    {CORTEX_SEARCH, "files", "", "HR", "My s", "F/1", NULL, {0, NULL}, 10, NULL},
+    {CORTEX_ANALYST, "revenue", "Revenue by region", "SALES", "PUBLIC", "REVENUE", NULL, {0, NULL}, 0, NULL},
+    {CORTEX_ANALYST, "stock", "", "HR", "PUBLIC", "MODELS", "@HR.PUBLIC.MODELS/stock.yaml", {0, NULL}, 0, NULL},
+    {CORTEX_AGENT, "helper", "", "SALES", "PUBLIC", "HELPER", NULL, {0, NULL}, 0, NULL},
 };
+static const char *const all[] = {"tickets", "files", "revenue", "stock", "helper"};
 static const char *const sales[] = {"SALES"}, *const hr[] = {"HR"};
 
 static int set_up(void **state)
 {
 	help_set_up(state);
 	policy.toolsets = TOOLSET_CORTEX;
+	texts_set(&policy.cortex, ARRAY_LEN(all), all); /* an agent is always named */
 	conf.cortex = services;
 	conf.cortex_n = ARRAY_LEN(services);
 	conf.cortex_timeout = 120 * USEC_PER_S;
@@ -92,6 +94,10 @@ static void test_listed(void **state)
 	check_enum("cortex_analyst", "[\"stock\"]");
 	check_enum("cortex_agent", ""); /* not listed */
 	texts_set(&policy.databases, 0, NULL);
+	texts_set(&policy.cortex, 0, NULL);
+	check_enum("cortex_search", "[\"tickets\",\"files\"]");
+	check_enum("cortex_agent", "");
+	help_refused("cortex_agent", "{\"service_name\":\"helper\",\"query\":\"x\"}", ERR_POLICY, "no service");
 	texts_set(&policy.cortex, 1, one);
 	check_enum("cortex_search", "[\"files\"]");
 	check_enum("cortex_analyst", "");
@@ -111,6 +117,27 @@ static void test_described(void **state)
 		    strstr(json_text_of(tool, "description"), "Services: tickets (Support tickets), files."));
 	}
 	assert_true(found);
+	json_decref(list);
+}
+
+/* However many services there are: as many as fit. */
+static void test_many_services(void **state)
+{
+	static struct cortex_service many[30];
+	static char description[1001];
+	json_t *list, *tool;
+	size_t i;
+
+	(void)state;
+	memset(description, 'd', 1000);
+	for (i = 0; i < ARRAY_LEN(many); i++)
+		many[i] = (struct cortex_service){CORTEX_SEARCH, all[i % 2], description, "SALES", "P",
+						  "T",           NULL,       {0, NULL},   1,       NULL};
+	conf.cortex = many;
+	conf.cortex_n = ARRAY_LEN(many);
+	list = tools_listed(&conf, &policy, false);
+	json_array_foreach(list, i, tool) if (strcmp(json_text_of(tool, "name"), "cortex_search") == 0)
+	    assert_non_null(strstr(json_text_of(tool, "description"), " and 26 more."));
 	json_decref(list);
 }
 
@@ -334,13 +361,55 @@ static void test_analyst_without_sql(void **state)
 	check_text(c, "Unclear.\nBetter ask one of these:\n- A?\n- B?\n\nWarning: old model");
 }
 
+static void test_analyst_warns_in_json_too(void **state)
+{
+	struct call *c =
+	    help_plan("cortex_analyst", "{\"service_name\":\"revenue\",\"query\":\"q\",\"format\":\"json\"}");
+	struct buf json = buf_with_ceiling(1 << 20);
+
+	(void)state;
+	buf_addf(&json,
+		 "{\"message\":{\"content\":[{\"type\":\"text\",\"text\":\"%0300000d\"}," SQL(
+		     "SELECT 1") "]},"
+				 "\"warnings\":[{\"message\":\"old model\"}]}",
+		 1);
+	answered(c, buf_text(&json));
+	buf_free(&json);
+	assert_int_equal(c->handler->more(c), ERR_OK);
+	c->plan[1].state = STATEMENT_SUCCEEDED;
+	c->handler->answer(c);
+	assert_false(c->answer.is_error);
+	assert_non_null(strstr(buf_text(&c->answer.structured), "\xe2\x80\xa6 (259040 more bytes)\",\"sql\":"));
+	assert_non_null(strstr(buf_text(&c->answer.structured), ",\"warnings\":[\""));
+	assert_true(c->answer.text.n < 48 << 10);
+	call_free(c);
+}
+
+/* Without a current database it is the service's. */
+static void test_analyst_has_a_database(void **state)
+{
+	static const char *const two[] = {"SALES", "OPS"};
+	struct call *c = help_call("cortex_analyst", ASK);
+
+	(void)state;
+	texts_set(&policy.databases, 2, two);
+	c->context.database = c->context.schema = NULL;
+	assert_int_equal(c->handler->plan(c), ERR_OK);
+	assert_string_equal(c->plan[0].context.database, "SALES");
+	assert_string_equal(c->plan[0].context.schema, "PUBLIC");
+	answered(c, ANALYSIS(SQL("SELECT * FROM T")));
+	assert_int_equal(c->handler->more(c), ERR_OK);
+	assert_int_equal(c->plan_n, 2);
+	call_free(c);
+}
+
 /* ---- agents ---- */
 
 #define TASK "{\"service_name\":\"helper\",\"query\":\"do\"}"
 
 static bool event(struct call *c, const char *type, const char *data, struct notice *n)
 {
-	struct sse_message m = {type, slice_of(data)};
+	struct sse_message m = {type, slice_of(data ? data : ""), !data};
 
 	return c->plan[0].event(c, &m, n);
 }
@@ -389,7 +458,7 @@ static void agent_speaks(struct call *c)
 	quiet(c, "response.text", "{\"content_index\":0,\"text\":\"Here:\"}");
 	quiet(c, "response.warning", "{\"message\":\"slow\"}");
 	quiet(c, "response.new_thing", "{\"x\":1}");
-	quiet(c, "response.text", "no JSON");
+	quiet(c, "response.thinking", "no JSON");
 	quiet(c, "response", "{\"content\":[{\"type\":\"text\",\"text\":\"again\"}]}");
 	c->plan[0].state = STATEMENT_SUCCEEDED;
 }
@@ -415,6 +484,91 @@ static void test_agent_answers(void **state)
 	check_text(c, "All.\n");
 }
 
+/* What is missing is said. */
+static void test_agent_breaks_off(void **state)
+{
+	static const struct {
+		const char *last, *data, *says;
+		bool whole;
+	} cases[] = {
+	    {"response", "{}", "Half\n", true},
+	    {"done", "", "Half\n", true},
+	    {"message", "[DONE]", "Half\n", true},
+	    {"response", NULL, "Half\n", true}, /* too long: all of it was there before */
+	    {"metadata", "{}", "Half\n(What the agent sent broke off before its end: the answer may be incomplete.)\n",
+	     false},
+	    {"response.text.delta", "{\"content", "broke off before its end", false},
+	    {"response.table", NULL, "the rest is left out", false},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(cases); i++)
+		for (int json = 0; json < 2; json++) {
+			struct call *c =
+			    help_plan("cortex_agent", json ? "{\"service_name\":\"helper\",\"query\":\"do\","
+							     "\"format\":\"json\"}"
+							   : TASK);
+			quiet(c, "response.text", "{\"content_index\":0,\"text\":\"Half\"}");
+			quiet(c, cases[i].last, cases[i].data);
+			c->plan[0].state = STATEMENT_SUCCEEDED;
+			c->handler->answer(c);
+			assert_false(c->answer.is_error);
+			if (json)
+				assert_non_null(strstr(buf_text(&c->answer.structured),
+						       cases[i].whole ? "\"truncated\":false}"
+								      : "\"truncated\":true,\"note\":\"("));
+			else if (!strstr(buf_text(&c->answer.text), cases[i].says))
+				fail_msg("case %zu: %s", i, buf_text(&c->answer.text));
+			call_free(c);
+		}
+	struct call *c = help_plan("cortex_agent", TASK);
+	quiet(c, "response.text", "{\"content_index\":0,\"text\":\"Half\"}");
+	quiet(c, "response.text", "rubbish");
+	quiet(c, "response", "{}");
+	c->plan[0].state = STATEMENT_SUCCEEDED;
+	check_text(c, "Half\n(Some of what the agent sent could not be read: the answer may be incomplete.)\n");
+}
+
+/* Values that are no strings, as the documentation does not have them. */
+static void test_agent_table_of_numbers(void **state)
+{
+	struct call *c = help_plan("cortex_agent", TASK);
+
+	(void)state;
+	quiet(c, "response.table",
+	      "{\"content_index\":0,\"result_set\":{\"data\":[[1,true,2.5,null],[-3,false,\"4\",{\"a\":1}]],"
+	      "\"resultSetMetaData\":{\"rowType\":[{\"name\":\"I\",\"type\":\"fixed\"},{\"name\":\"B\",\"type\":"
+	      "\"boolean\"},"
+	      "{\"name\":\"R\",\"type\":\"real\"},{\"name\":\"V\",\"type\":\"variant\"}]}}}");
+	quiet(c, "response", "{}");
+	c->plan[0].state = STATEMENT_SUCCEEDED;
+	check_text(c, "2 rows\nI,B,R,V\n1,true,2.5,\n-3,false,4,\"{\"\"a\"\":1}\"\n");
+}
+
+/* All of it together is kept up to a few MiB, its tables among it, and nothing more where memory is short. */
+static void test_agent_keeps_within(void **state)
+{
+	struct call *c = help_plan("cortex_agent", TASK);
+	struct buf table = buf_with_ceiling(2 << 20);
+
+	(void)state;
+	buf_addf(&table, "{\"content_index\":1,\"title\":\"%01000000d\"}", 1);
+	for (int i = 0; i < 6; i++)
+		quiet(c, "response.table", buf_text(&table));
+	assert_in_range(c->plan[0].collected, 4000000, 4 << 20);
+	call_free(c);
+	c = help_plan("cortex_agent", TASK);
+	quiet(c, "response.text.delta", "{\"content_index\":0,\"text\":\"first\"}");
+	c->plan[0].crowded = true;
+	quiet(c, "response.text.delta", "{\"content_index\":0,\"text\":\"second\"}");
+	quiet(c, "response.table", buf_text(&table));
+	buf_free(&table);
+	assert_int_equal(c->plan[0].collected, 5);
+	quiet(c, "response", "{}");
+	c->plan[0].state = STATEMENT_SUCCEEDED;
+	check_text(c, "first\n(The agent's answer was longer; the rest is left out.)\n");
+}
+
 static void test_agent_fails(void **state)
 {
 	struct call *c = help_plan("cortex_agent", TASK);
@@ -429,9 +583,20 @@ static void test_agent_fails(void **state)
 	    "Cortex Agent: 399504: budget exceeded\nPut the question differently, or smaller.\nUntil then it had "
 	    "said:\nI looked");
 	c = help_plan("cortex_agent", TASK);
+	quiet(c, "error", "rubbish");
 	c->plan[0].state = STATEMENT_SUCCEEDED;
 	c->handler->answer(c);
-	check_error(c, "UPSTREAM_ANSWER", "ended without an answer");
+	check_error(c, "SQL", "Cortex Agent: the agent failed");
+	c = help_plan("cortex_agent", TASK);
+	c->plan[0].state = STATEMENT_SUCCEEDED;
+	c->handler->answer(c);
+	check_error(c, "OUTCOME_UNKNOWN", "ended without an answer");
+	/* it may have acted */
+	c = help_plan("cortex_agent", TASK);
+	failed(c, ERR_OUTCOME_UNKNOWN, NULL, "whether it did what it was asked is unknown: no answer");
+	assert_false(json_is_true(json_object_get(json_object_get(c->answer.meta, "snowgate/error"), "retryable")));
+	assert_null(strstr(buf_text(&c->answer.text), "try again"));
+	check_error(c, "OUTCOME_UNKNOWN", "before you ask it again");
 }
 
 /* However much it says, no more is kept than has a place. */
@@ -461,7 +626,8 @@ static void test_agent_talks_too_much(void **state)
 	c->plan[0].state = STATEMENT_SUCCEEDED;
 	c->handler->answer(c);
 	assert_false(c->answer.is_error);
-	assert_true(c->answer.text.n < 300 << 10);
+	assert_true(c->answer.text.n < 48 << 10);
+	assert_non_null(strstr(buf_text(&c->answer.text), " more bytes)\n"));
 	assert_non_null(strstr(buf_text(&c->answer.text), "the rest is left out"));
 	call_free(c);
 }
@@ -471,6 +637,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test_setup_teardown(test_listed, set_up, help_tear_down),
 	    cmocka_unit_test_setup_teardown(test_described, set_up, help_tear_down),
+	    cmocka_unit_test_setup_teardown(test_many_services, set_up, help_tear_down),
 	    cmocka_unit_test_setup_teardown(test_border, set_up, help_tear_down),
 	    cmocka_unit_test_setup_teardown(test_search_asks, set_up, help_tear_down),
 	    cmocka_unit_test_setup_teardown(test_search_answers, set_up, help_tear_down),
@@ -481,8 +648,13 @@ int main(void)
 	    cmocka_unit_test_setup_teardown(test_analyst_only_reads, set_up, help_tear_down),
 	    cmocka_unit_test_setup_teardown(test_analyst_stays_within, set_up, help_tear_down),
 	    cmocka_unit_test_setup_teardown(test_analyst_without_sql, set_up, help_tear_down),
+	    cmocka_unit_test_setup_teardown(test_analyst_warns_in_json_too, set_up, help_tear_down),
+	    cmocka_unit_test_setup_teardown(test_analyst_has_a_database, set_up, help_tear_down),
 	    cmocka_unit_test_setup_teardown(test_agent_asks, set_up, help_tear_down),
 	    cmocka_unit_test_setup_teardown(test_agent_answers, set_up, help_tear_down),
+	    cmocka_unit_test_setup_teardown(test_agent_breaks_off, set_up, help_tear_down),
+	    cmocka_unit_test_setup_teardown(test_agent_table_of_numbers, set_up, help_tear_down),
+	    cmocka_unit_test_setup_teardown(test_agent_keeps_within, set_up, help_tear_down),
 	    cmocka_unit_test_setup_teardown(test_agent_fails, set_up, help_tear_down),
 	    cmocka_unit_test_setup_teardown(test_agent_talks_too_much, set_up, help_tear_down),
 	};

@@ -518,6 +518,104 @@ static void test_databases_are_bounded(void **state)
 	index_table_free(t);
 }
 
+/* ---- databases that only a question has named ---- */
+
+static size_t databases_told(const struct index *x)
+{
+	struct index_state s;
+
+	index_tell(x, NULL, NOW, &s);
+	return s.databases + s.unread + s.refused + s.cut;
+}
+
+static void test_what_was_asked_for_is_nobody_else_s(void **state)
+{
+	struct index_table *t = index_table_new();
+	struct index *x = index_of(t, "a", all);
+	struct index_limits l = DEFAULT;
+	struct nearest n = {.set = SET_DATABASES, .name = "PROJECT_Y"};
+	struct index_state s;
+	struct want w[8];
+
+	(void)state;
+	assert_int_equal(wants(t, x, "PROJECT_X", true, NOW, &l, w, 8), 3);
+	assert_int_equal(databases_told(x), 0);
+	index_left(x, &w[0], "002043", NOW);
+	index_left(x, &w[1], NULL, NOW);
+	index_left(x, &w[2], NULL, NOW);
+	assert_int_equal(databases_told(x), 0);
+	index_nearest(x, &n);
+	assert_int_equal(n.found_n, 0);
+	/* others read nothing of it, now or later */
+	assert_int_equal(wants(t, x, NULL, false, NOW + TTL, &l, w, 8), 1);
+	want_is(&w[0], "databases - - -");
+	index_left(x, &w[0], NULL, NOW + TTL);
+	/* who names it again hears what came of it */
+	index_tell(x, "PROJECT_X", NOW, &s);
+	assert_int_equal(s.refused, 1);
+	assert_string_equal(s.refusal, "002043");
+	/* once a SHOW has succeeded it is there */
+	assert_int_equal(wants(t, x, "PROJECT_X", true, NOW + TTL, &l, w, 8), 3);
+	took(t, x, &w[0], names_of(ITEM_SCHEMA, NULL, NULL, "A"), NULL, NOW + TTL);
+	assert_int_equal(databases_told(x), 2);
+	index_nearest(x, &n);
+	assert_int_equal(n.found_n, 1);
+	index_table_free(t);
+}
+
+static void test_questions_fill_no_index(void **state)
+{
+	struct index_table *t = index_table_new();
+	struct index *x = index_of(t, "a", all);
+	struct index_limits l = DEFAULT;
+	struct index_state s;
+	struct want w[8], one;
+	char name[16];
+	size_t bytes = 0;
+
+	(void)state;
+	for (int i = 0; i < 3 * INDEX_DATABASES_MAX; i++) {
+		snprintf(name, sizeof name, "P%05d", i);
+		assert_int_equal(wants(t, x, name, true, NOW, &l, w, 3), 3);
+		index_left(x, &w[0], "002043", NOW);
+		if (i == INDEX_ASKED_MAX)
+			bytes = index_table_bytes(t);
+		/* one that is asked for again and again stays */
+		(void)wants_set(t, x, SET_SCHEMAS, "KEPT", NULL, NOW, &l, &one);
+		index_tell(x, "KEPT", NOW, &s);
+		assert_int_equal(s.databases, 1);
+	}
+	assert_in_range(index_table_bytes(t), 1, bytes + 1000);
+	index_tell(x, "P00000", NOW, &s);
+	assert_int_equal(s.databases, 0);
+	/* and there is room for all that are listed */
+	assert_int_equal(wants(t, x, NULL, false, NOW, &l, w, 1), 1);
+	took(t, x, &w[0], objects_named(NULL, 0, INDEX_DATABASES_MAX), NULL, NOW);
+	index_tell(x, NULL, NOW, &s);
+	assert_int_equal(s.databases, INDEX_DATABASES_MAX);
+	assert_int_equal(s.cut, 0);
+	index_table_free(t);
+}
+
+static void test_listed_databases_are_there(void **state)
+{
+	struct index_table *t = index_table_new();
+	struct index *x = index_of(t, "a", all);
+	struct index_limits l = DEFAULT;
+	struct index_state s;
+	struct want w[8];
+
+	(void)state;
+	assert_int_equal(wants(t, x, "SALES", false, NOW, &l, w, 8), 4);
+	took(t, x, &w[0], names_of(ITEM_DATABASE, NULL, NULL, "SALES HR"), NULL, NOW);
+	index_tell(x, NULL, NOW, &s);
+	assert_int_equal(s.databases, 2);
+	took(t, x, &w[2], names_of(ITEM_TABLE, "PUBLIC", NULL, "T"), NULL, NOW);
+	index_tell(x, NULL, NOW, &s);
+	assert_int_equal(s.objects, 1);
+	index_table_free(t);
+}
+
 static void test_keys_are_apart(void **state)
 {
 	struct index_table *t = index_table_new();
@@ -599,7 +697,7 @@ static void test_ranking(void **state)
 		bool some;
 	} cases[] = {
 	    /* whole name, then prefix, then part, then within, then comment; shorter before longer */
-	    {"orders", ITEM_OBJECTS, "CORE.ORDERS | PUBLIC.ORDERS | PUBLIC.my Orders | CORE.CUSTOMER_ORDERS", 6, false},
+	    {"orders", ITEM_OBJECTS, "CORE.ORDERS | PUBLIC.ORDERS | PUBLIC.my Orders | CORE.CUSTOMER_ORDERS", 4, false},
 	    {"order", ITEM_OBJECTS,
 	     "CORE.ORDERS | PUBLIC.ORDERS | PUBLIC.orderDate | CORE.ORDER_LINES | PUBLIC.my Orders | "
 	     "CORE.CUSTOMER_ORDERS | CORE.REORDER",
@@ -613,9 +711,11 @@ static void test_ranking(void **state)
 	    {"customer email", ITEM_OBJECTS | ITEM_BIT(ITEM_COLUMN), "CORE.CUSTOMERS.EMAIL", 1, false},
 	    {"email orders", ITEM_BIT(ITEM_COLUMN), "CORE.ORDERS.EMAIL", 1, false},
 	    {"orders.email", ITEM_BIT(ITEM_COLUMN), "CORE.ORDERS.EMAIL", 1, false},
-	    {"public orders", ITEM_OBJECTS, "PUBLIC.ORDERS | PUBLIC.my Orders", 3, false},
+	    {"public orders", ITEM_OBJECTS, "PUBLIC.ORDERS | PUBLIC.my Orders", 2, false},
 	    /* none has all: some of the words */
-	    {"customers turnover", ITEM_OBJECTS, "CORE.CUSTOMERS", 2, true},
+	    {"customers turnover", ITEM_OBJECTS, "CORE.CUSTOMERS", 1, true},
+	    {"custmers turnover", ITEM_OBJECTS, "CORE.CUSTOMERS", 2, true},
+	    {"customers lines", ITEM_OBJECTS, "CORE.CUSTOMERS | CORE.ORDER_LINES", 3, true},
 	    /* typing errors and letters left out */
 	    {"custmers", ITEM_OBJECTS, "CORE.CUSTOMERS", 2, false},
 	    {"cusotmers", ITEM_OBJECTS, "CORE.CUSTOMERS", 2, false},
@@ -735,27 +835,117 @@ static void test_a_hundred_thousand_columns(void **state)
 		double ms = milliseconds_of(x, &s);
 
 		printf("  %-56s %6.1f ms of CPU, %zu matches\n", words[i], ms, s.total);
-		assert_false(s.stopped);
+		assert_int_equal(s.stopped, i + 1 == ARRAY_LEN(words)); /* typing errors in the last */
 	}
 	index_table_free(t);
 }
 
+/* As many names as an index may hold, few of them equal, as `how` has them, in pieces as SHOW gives them. */
+static struct index *crowd(struct index_table *t, int how)
+{
+	static const char *const parts[] = {"CUSTOMER",      "ORDER",     "SHIPPING", "ADDRESS",  "REGISTRATION",
+					    "INTERNATIONAL", "EFFECTIVE", "STATUS",   "REFERENCE"};
+	struct index *x = index_of(t, "a", sales);
+	struct index_limits l = {256 << 20, 250000, TTL};
+	struct shelf *schemas = shelf_new();
+	char schema[8], name[256], comment[256] = "";
+	struct want w[8];
+
+	for (int i = 0; i < 25; i++) {
+		snprintf(schema, sizeof schema, "S%02d", i);
+		shelf_add(schemas, &(struct item){.kind = ITEM_SCHEMA, .name = schema});
+	}
+	assert_int_equal(wants(t, x, NULL, false, NOW, &l, w, 8), 3);
+	index_took(t, x, &w[0], schemas, NULL, NOW, &l);
+	index_took(t, x, &w[1], shelf_new(), NULL, NOW, &l);
+	index_took(t, x, &w[2], shelf_new(), "Z", NOW, &l);
+	for (int i = 0; i < 25; i++) {
+		struct shelf *s = shelf_new();
+
+		assert_int_equal(wants(t, x, NULL, false, NOW, &l, w, 1), 1);
+		for (int k = 0; k < 9999; k++) {
+			snprintf(name, sizeof name, "%s_%s_%s_%d_%d", parts[k % 9], parts[k / 9 % 9], parts[k / 81 % 9],
+				 k, i);
+			if (how == 1)
+				snprintf(name, sizeof name, "%060d%d", 0, k);
+			else if (how == 2)
+				snprintf(comment, sizeof comment, "%0230d", 0);
+			else if (how == 3)
+				snprintf(name, sizeof name, "CUSTXMEA_CASTOMER_RUSTOMRE_%d", k);
+			shelf_add(s, &(struct item){ITEM_COLUMN, w[0].schema, "T", name, "TEXT", comment});
+		}
+		shelf_trim(s);
+		index_took(t, x, &w[0], s, NULL, NOW, &l);
+	}
+	return x;
+}
+
+/* Whatever is looked for in whatever there is: work ends where it has to, and the answer knows. */
 static void test_work_is_bounded(void **state)
+{
+	static const struct {
+		int how;
+		const char *words;
+		bool stopped;
+	} cases[] = {
+	    {0, "shipping", false},
+	    {0, "xyzzyq", false},
+	    {0, "shipping customer reference addres registratio transactio effectiv statu", true},
+	    {0, "a b c d e f g h i j", true},
+	    {0, "regstration", true},
+	    {1, "00000000000000000000000000000000000000000000001", true},
+	    {1, "0000 00000 000000 000 0000000 00 000000000 000000000000", true},
+	    {2, "001 0001 00001 000001 0000001 00000001 000000001 01", true},
+	    {3, "customre custamer cestomer costumer custumer rustomer customes tustomer", true},
+	};
+	struct found *found = xalloc(SEARCH_BEST_MAX * sizeof *found);
+	int how = -1;
+	struct index_table *t = NULL;
+	struct index *x = NULL;
+
+	(void)state;
+	for (size_t i = 0; i < 2 * ARRAY_LEN(cases); i++) {
+		struct search s = {.words = cases[i / 2].words,
+				   .kinds = ITEM_BIT(ITEM_COLUMN),
+				   .best = i % 2 ? SEARCH_BEST_MAX : 20,
+				   .found = found};
+		double ms;
+
+		if (how != cases[i / 2].how) {
+			index_table_free(t);
+			t = index_table_new();
+			x = crowd(t, how = cases[i / 2].how);
+		}
+		ms = milliseconds_of(x, &s);
+		printf("  %-72s %6.1f ms of CPU, %zu matches%s\n", s.words, ms, s.total, s.stopped ? ", stopped" : "");
+		if (s.stopped != cases[i / 2].stopped && i % 2 == 0)
+			fail_msg("%s: %d, %zu", s.words, s.stopped, s.work);
+		/* one look may cost a little more than what was left */
+		assert_in_range(s.work, 1, SEARCH_WORK + SEARCH_WORK / 20);
+	}
+	index_table_free(t);
+	free(found);
+}
+
+/* Typing errors are forgiven where nothing fits as it was typed, and take nothing from what does. */
+static void test_typos_do_not_hide_what_fits(void **state)
 {
 	struct index_table *t = index_table_new();
 	struct index *x = index_of(t, "a", sales);
-	struct index_limits l = {64 << 20, 1000000, TTL};
-	struct found found[1];
-	struct search s = {.words = "a b c d e f g h i j", .kinds = ITEM_OBJECTS, .best = 1, .found = found};
-	struct want w[3];
+	struct found found[10];
+	struct search s = {.words = "custmers", .kinds = ITEM_OBJECTS, .best = 10, .found = found};
 
 	(void)state;
-	assert_int_equal(wants(t, x, NULL, false, NOW, &l, w, 3), 3);
-	index_took(t, x, &w[1], objects_named("CORE", 0, (int)(SEARCH_WORK / SEARCH_WORDS_MAX / 8) + 1000), NULL, NOW,
-		   &l);
+	database_read(t, x, "SALES", names_of(ITEM_TABLE, "CORE", NULL, "CUSTOMERS CUSTMERS ORDERS"), shelf_new(), NOW);
 	index_search(x, &s);
-	assert_int_equal(s.words_n, SEARCH_WORDS_MAX);
-	assert_true(s.stopped);
+	assert_string_equal(found_told(&s, 10), "CORE.CUSTMERS");
+	s.words = "cstomers";
+	index_search(x, &s);
+	assert_string_equal(found_told(&s, 10), "CORE.CUSTOMERS | CORE.CUSTMERS");
+	s.words = "custmers ordres"; /* nothing has both: the first as it is, what comes near the second */
+	index_search(x, &s);
+	assert_true(s.some);
+	assert_string_equal(found_told(&s, 10), "CORE.CUSTMERS | CORE.ORDERS");
 	index_table_free(t);
 }
 
@@ -773,10 +963,9 @@ static void test_edit_distance(void **state)
 
 	(void)state;
 	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
-		size_t there =
-		    edit_distance(cases[i].a, strlen(cases[i].a), cases[i].b, strlen(cases[i].b), cases[i].max);
-		size_t back =
-		    edit_distance(cases[i].b, strlen(cases[i].b), cases[i].a, strlen(cases[i].a), cases[i].max);
+		size_t a_n = strlen(cases[i].a), b_n = strlen(cases[i].b), cells = 0;
+		size_t there = edit_distance(cases[i].a, a_n, cases[i].b, b_n, cases[i].max, &cells);
+		size_t back = edit_distance(cases[i].b, b_n, cases[i].a, a_n, cases[i].max, &cells);
 
 		if (there != cases[i].edits || back != there)
 			fail_msg("%s %s: %zu %zu", cases[i].a, cases[i].b, there, back);
@@ -875,6 +1064,26 @@ static void test_one_schema_alone(void **state)
 	index_table_free(t);
 }
 
+/* A hint is worth no more than so much of NET's time. */
+static void test_nearest_is_bounded(void **state)
+{
+	struct index_table *t = index_table_new();
+	struct index *x = index_of(t, "a", sales);
+	struct index_limits l = {256 << 20, 1000000, TTL};
+	struct nearest n = {.set = SET_OBJECTS, .database = "SALES", .schema = "A", .name = "T00007X"};
+	struct want w[3];
+
+	(void)state;
+	assert_int_equal(wants(t, x, NULL, false, NOW, &l, w, 3), 3);
+	index_took(t, x, &w[1], objects_named("A", 0, (int)(NEAREST_WORK / 10)), NULL, NOW, &l);
+	index_nearest(x, &n);
+	assert_string_equal(n.found[0].item.name, "T00007");
+	n.name = "T799999X";
+	index_nearest(x, &n);
+	assert_string_not_equal(n.found_n ? n.found[0].item.name : "", "T799999");
+	index_table_free(t);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -892,15 +1101,20 @@ int main(void)
 	    cmocka_unit_test(test_bytes_of_all_are_bounded),
 	    cmocka_unit_test(test_indexes_are_bounded),
 	    cmocka_unit_test(test_databases_are_bounded),
+	    cmocka_unit_test(test_what_was_asked_for_is_nobody_else_s),
+	    cmocka_unit_test(test_questions_fill_no_index),
+	    cmocka_unit_test(test_listed_databases_are_there),
 	    cmocka_unit_test(test_keys_are_apart),
 	    cmocka_unit_test(test_ranking),
 	    cmocka_unit_test(test_pages_fit_together),
 	    cmocka_unit_test(test_search_in_one_database),
 	    cmocka_unit_test(test_a_hundred_thousand_columns),
 	    cmocka_unit_test(test_work_is_bounded),
+	    cmocka_unit_test(test_typos_do_not_hide_what_fits),
 	    cmocka_unit_test(test_edit_distance),
 	    cmocka_unit_test(test_nearest),
 	    cmocka_unit_test(test_nearest_are_few_and_others),
+	    cmocka_unit_test(test_nearest_is_bounded),
 	    cmocka_unit_test(test_one_schema_alone),
 	};
 

@@ -64,6 +64,19 @@ static void told(struct call *c, const char *const *has, const char *const *has_
 }
 #define HAS(...) ((const char *const[]){__VA_ARGS__, NULL})
 
+/* Without a policy of databases: what there is is listed. */
+static void sales_known_and_listed(void)
+{
+	struct call *c = searching("{\"words\":\"x\"}");
+
+	assert_int_equal(c->plan_n, 4);
+	help_rows_text(c, 0, "name,comment", "[[\"SALES\",\"\"]]");
+	sales_shown(c);
+	help_answered(c);
+	assert_false(c->answer.is_error);
+	call_free(c);
+}
+
 static void sales_known(void)
 {
 	struct call *c = searching("{\"words\":\"x\"}");
@@ -280,6 +293,7 @@ static void test_a_call_that_never_ran_leaves_nothing_behind(void **state)
 	c->handler->answer(c);
 	tools_reloaded();
 	c->handler->settle(c);
+	assert_non_null(strstr(buf_text(&c->answer.text), "nothing read yet"));
 	call_free(c);
 	sales_known();
 }
@@ -350,6 +364,33 @@ static void test_indexes_are_apart(void **state)
 	c = searching("{\"words\":\"customers\"}");
 	assert_int_equal(c->plan_n, 0);
 	call_free(c);
+}
+
+/* Who has no Snowflake user has no names to look through, and is told so. */
+static void test_no_snowflake_user(void **state)
+{
+	static const struct connection_user users[] = {{"alice", "ALICE"}};
+	struct connection each = connection;
+
+	(void)state;
+	each.auth = CONNECTION_EXTERNAL;
+	each.user = NULL;
+	each.users = users;
+	each.users_n = ARRAY_LEN(users);
+	connection_identify(&each);
+	policy.connection = &each;
+	for (int token = 0; token < 2; token++) {
+		struct call *c = help_call("search_catalog", "{\"words\":\"x\"}");
+
+		c->request->principal.kind = token ? PRINCIPAL_TOKEN : PRINCIPAL_KEY;
+		snprintf(c->request->principal.subject, sizeof c->request->principal.subject, "carol");
+		assert_int_equal(c->handler->plan(c), ERR_UPSTREAM_AUTH);
+		assert_non_null(
+		    strstr(buf_text(&c->answer.text), token ? "issuer" : "carol has no Snowflake user there"));
+		assert_null(strstr(buf_text(&c->answer.text), "too large"));
+		call_free(c);
+	}
+	policy.connection = &connection;
 }
 
 /* ---- statements that change ---- */
@@ -519,6 +560,70 @@ static void test_when_no_show_is_sent(void **state)
 	call_free(c);
 }
 
+/* A database that somebody asked for, and that Snowflake does not show, is no news for others. */
+static void test_refused_questions_stay_with_who_asks(void **state)
+{
+	struct call *c;
+
+	(void)state;
+	policy.databases = (struct texts){0};
+	sales_known_and_listed();
+	for (int i = 0; i < 2; i++) { /* the second time it is known */
+		c = searching("{\"words\":\"customer\",\"database\":\"PROJECT_X\"}");
+		if (c->plan_n)
+			help_failed(c, 0, ERR_SQL, "002043", "does not exist or not authorized");
+		help_answered(c);
+		if (i == 0)
+			assert_true(c->answer.is_error);
+		call_free(c);
+		told(searching("{\"words\":\"customer\"}"), HAS("2 matches; index: 1 database"),
+		     HAS("PROJECT_X", "refused", "not read"));
+	}
+	c = failing("SELECT 1", "391918", "the database");
+	c->plan[0].context.database = "PROJECT_Y";
+	assert_false(tools_settle(c, false));
+	assert_null(strstr(buf_text(&c->answer.text), "PROJECT_X"));
+	call_free(c);
+}
+
+/* Names that another policy has read under the same user, role and databases. */
+static void test_no_hint_where_the_policy_forbids_metadata(void **state)
+{
+	struct call *c;
+
+	(void)state;
+	sales_known();
+	c = failing("SELECT * FROM CUSTOMER", "002003", MISSING("CUSTOMER"));
+	policy.statements = CLASS_READ;
+	assert_false(tools_settle(c, true));
+	assert_null(strstr(buf_text(&c->answer.text), "Did you mean"));
+	call_free(c);
+}
+
+/* GET /results, resources and completion are no tools: nothing is sent behind them, whatever they say. */
+static void test_only_tools_are_hinted(void **state)
+{
+	struct call *c;
+
+	(void)state;
+	c = failing("SELECT * FROM CUSTOMER", "002003", MISSING("CUSTOMER"));
+	c->tool = NULL;
+	assert_false(tools_settle(c, true));
+	assert_int_equal(c->plan_n, 1);
+	call_free(c);
+}
+
+static void test_the_show_behind_an_error_is_short(void **state)
+{
+	struct call *c = failing("SELECT * FROM CUSTOMER", "002003", MISSING("CUSTOMER"));
+
+	(void)state;
+	assert_true(tools_settle(c, true));
+	assert_true(c->plan[1].metadata);
+	assert_int_equal(c->plan[1].timeout_s, 5);
+	call_free(c);
+}
+
 /* The names of one role are no hint for another. */
 static void test_hints_stay_with_the_role(void **state)
 {
@@ -562,6 +667,11 @@ int main(void)
 	    TEST(test_one_show_for_an_error),
 	    TEST(test_when_no_show_is_sent),
 	    TEST(test_hints_stay_with_the_role),
+	    TEST(test_no_snowflake_user),
+	    TEST(test_refused_questions_stay_with_who_asks),
+	    TEST(test_no_hint_where_the_policy_forbids_metadata),
+	    TEST(test_only_tools_are_hinted),
+	    TEST(test_the_show_behind_an_error_is_short),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

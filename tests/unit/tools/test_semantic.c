@@ -146,10 +146,43 @@ static void test_border(void **state)
 	}
 	c = help_plan("query_semantic_view", "{" VIEW "," DIMS ",\"database_name\":\"hr\",\"schema_name\":\"s\"}");
 	call_free(c);
+	/* without a current database it is the view's */
+	c = help_call("query_semantic_view", "{" VIEW "," DIMS ",\"database_name\":\"hr\",\"schema_name\":\"s\"}");
+	c->context.database = c->context.schema = NULL;
+	assert_int_equal(c->handler->plan(c), ERR_OK);
+	assert_string_equal(c->plan[0].context.database, "HR");
+	assert_string_equal(c->plan[0].context.schema, "S");
+	call_free(c);
 	help_refused("list_semantic_views", "{\"database_name\":\"secret\"}", ERR_POLICY, "not allowed here");
 	c = help_call("list_semantic_views", "{}");
 	c->context.database = c->context.schema = NULL;
 	assert_int_equal(c->handler->plan(c), ERR_INVALID_PARAMS); /* not the whole account */
+	call_free(c);
+}
+
+/* At most results.max_bytes of it, cut between characters, and that is said. */
+static void test_long_ddl(void **state)
+{
+	struct call *c = help_plan("get_semantic_view_ddl", "{" VIEW "}");
+	struct column column = {.name = "D", .type = "TEXT", .kind = COLUMN_TEXT, true, -1, -1};
+	struct buf ddl = buf_with_ceiling(1 << 20);
+	struct cell cell;
+
+	(void)state;
+	buf_adds(&ddl, "x");
+	for (int i = 0; i < 30000; i++)
+		buf_adds(&ddl, "\xc3\xa4");
+	cell = (struct cell){ddl.data, ddl.n, ddl.n};
+	c->plan[0].columns = &column;
+	c->plan[0].columns_n = c->plan[0].rows_n = c->plan[0].total_rows = 1;
+	c->plan[0].cells = cells_new(c->arena, 1, 1 << 20);
+	assert_true(cells_add(c->plan[0].cells, &cell, 1));
+	c->plan[0].state = STATEMENT_SUCCEEDED;
+	c->handler->answer(c);
+	assert_false(c->answer.is_error);
+	assert_in_range(c->answer.text.n, 40 << 10, (40 << 10) + 40);
+	assert_non_null(strstr(buf_text(&c->answer.text), "\xc3\xa4\xe2\x80\xa6 (19042 more bytes)"));
+	buf_free(&ddl);
 	call_free(c);
 }
 
@@ -161,6 +194,7 @@ int main(void)
 	    cmocka_unit_test_setup_teardown(test_write, set_up, help_tear_down),
 	    cmocka_unit_test_setup_teardown(test_refused, set_up, help_tear_down),
 	    cmocka_unit_test_setup_teardown(test_border, set_up, help_tear_down),
+	    cmocka_unit_test_setup_teardown(test_long_ddl, set_up, help_tear_down),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
