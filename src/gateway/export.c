@@ -7,7 +7,7 @@
 
 /* Who is told to come again because the statement has not ended. */
 #define RUNNING_RETRY (5 * USEC_PER_S)
-#define EMIT_MAX      ((size_t)256 << 10) /* bytes that are handed over at once: what a slow client's outbox has room for */
+#define EMIT_MAX      ((size_t)256 << 10) /* bytes handed over at once: an outbox has room for so many */
 #define TEXT_KEPT     ((size_t)1 << 20)   /* memory of a piece that serves for the next one */
 
 static const char *type_of(const struct request *rq)

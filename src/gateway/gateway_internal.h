@@ -229,7 +229,8 @@ int ask_resume(struct call *c) MUST_USE;
 /* ---- export.c ---- */
 /* So long a download may take where mcp.stream_lifetime does not say. */
 #define EXPORT_LIFETIME (3600 * USEC_PER_S)
-/* One principal's downloads at a time: this share of snowflake.max_connections, each of which may hold one; but some. */
+/* One principal's downloads at a time: this share of snowflake.max_connections, each of which may hold one; but some.
+ */
 #define EXPORTS_SHARE 8
 #define EXPORTS_LEAST 2
 /* The answer of GET /results where no byte of the result has gone out. */

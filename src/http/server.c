@@ -62,7 +62,7 @@ static bool check_room(struct peer *p, const struct head *head, struct refusal *
 }
 
 /* The name of a whole result: its handle, and as what it is wanted. */
-static bool route_result(struct peer *p, struct slice target)
+static void route_result(struct peer *p, struct slice target)
 {
 	static const char *const ends[] = {".csv", ".jsonl"};
 	struct slice folder = results_folder(p->rq->conf);
@@ -70,7 +70,7 @@ static bool route_result(struct peer *p, struct slice target)
 
 	if (target.n <= before || memcmp(target.data, folder.data, folder.n) != 0 ||
 	    memcmp(target.data + folder.n, RESULTS_FOLDER, strlen(RESULTS_FOLDER)) != 0)
-		return false;
+		return;
 	target = (struct slice){target.data + before, target.n - before};
 	for (size_t i = 0; i < ARRAY_LEN(ends); i++) {
 		size_t end = strlen(ends[i]);
@@ -79,9 +79,7 @@ static bool route_result(struct peer *p, struct slice target)
 			continue;
 		p->rq->result = arena_strndup(p->rq->arena, target.data, target.n - end);
 		p->rq->jsonl = i == 1;
-		return p->rq->result;
 	}
-	return false;
 }
 
 static bool check_result(struct peer *p, struct refusal *r)
@@ -94,15 +92,15 @@ static bool check_result(struct peer *p, struct refusal *r)
 	if (p->rq->method != HTTP_GET && p->rq->method != HTTP_OPTIONS)
 		return false;
 	/* There the end of the connection is the end of the answer, also of one that broke. */
-	*r = (struct refusal){ERR_HTTP_VERSION, "route",
-			      "a result is sent by HTTP/1.1, where a broken one shows; in nginx: proxy_http_version 1.1",
-			      NULL};
+	*r = (struct refusal){
+	    ERR_HTTP_VERSION, "route",
+	    "a result is sent by HTTP/1.1, where a broken one shows; in nginx: proxy_http_version 1.1", NULL};
 	return !p->old_version;
 }
 
 static bool check_route(struct peer *p, const struct head *head, struct refusal *r)
 {
-	if (route_result(p, head->target))
+	if (p->rq->result)
 		return check_result(p, r);
 	if (is_health(head)) {
 		*r = (struct refusal){ERR_METHOD, "route", HEALTH_PATH " takes GET and HEAD", "GET, HEAD"};
@@ -308,6 +306,7 @@ static enum MHD_Result on_head(struct peer *p, const char *target, const char *m
 	if (fault || (fault = hygiene_fault(&head)))
 		return refuse_head(p, fault);
 	head_to_request(&head, p, method, p->rq);
+	route_result(p, head.target); /* first, since its refusals have a form of their own */
 	if (!passes(p, &head, before, ARRAY_LEN(before)))
 		return drain(p, &head);
 	if (is_health(&head)) {

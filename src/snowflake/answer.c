@@ -4,9 +4,6 @@
 #include <ctype.h>
 #include <string.h>
 
-/* A status body is small; one that is not is no status body. */
-#define STATUS_BODY_MAX ((size_t)1 << 20)
-
 static void fail(struct reading *r, enum meaning meaning, enum err err)
 {
 	r->meaning = meaning;
@@ -62,7 +59,7 @@ static void read_status_body(struct job *j, struct reading *r)
 	const struct buf *body = &j->request.answer;
 	json_t *root = NULL;
 
-	if (!body->n || body->n > STATUS_BODY_MAX || json_parse_trusted(buf_slice(body), &root) != JSON_OK)
+	if (!body->n || body->n > STATUS_BODY || json_parse_trusted(buf_slice(body), &root) != JSON_OK)
 		return;
 	r->code = copy_text(j, root, "code");
 	if (r->code && !strcmp(r->code, "000000")) /* says nothing */
@@ -203,6 +200,14 @@ static bool is_about_its_state(const struct job *j)
 	return j->request.op == WIRE_SUBMIT || j->request.op == WIRE_POLL;
 }
 
+/* Rows are asked for of statements that have ended. */
+static void read_unready(struct job *j, struct reading *r)
+{
+	fail(r, MEANS_TRANSIENT, ERR_UPSTREAM_ANSWER);
+	say(j, r, "Snowflake answered HTTP 202 where it was asked for rows of a statement that has ended%s; try again",
+	    said(j, r));
+}
+
 /* Other endpoints: what they refuse, they refuse of the question or to its role (snowflake-rest.md D.1). */
 static bool read_rest_refusal(struct job *j, struct reading *r)
 {
@@ -226,7 +231,9 @@ static void read_status(struct job *j, struct reading *r)
 		read_result(j, r);
 		return;
 	}
-	if (status == 202 || (status == 429 && r->handle[0] && is_about_its_state(j)))
+	if (status == 202 && j->request.op == WIRE_FETCH)
+		read_unready(j, r);
+	else if (status == 202 || (status == 429 && r->handle[0] && is_about_its_state(j)))
 		r->meaning = MEANS_RUNNING;
 	else if (status == 401 || (status >= 400 && status < 500 && is_about_token(r)))
 		read_auth(j, r);

@@ -28,14 +28,14 @@ struct transfer {
 	char *bearer;
 	bool own_headers; /* the list has lines that only one request has */
 	char error[CURL_ERROR_SIZE];
-	bool added;    /* curl's multi has it */
-	bool failed;   /* ended here, not by curl: told in the next turn, with `code` */
+	bool added;  /* curl's multi has it */
+	bool failed; /* ended here, not by curl: told in the next turn, with `code` */
 	CURLcode code;
 	bool fed, due; /* more() is told; in this turn */
 	bool held;
 	bool streams; /* status 200, and there is a more(): looked up with the first byte of the body */
 	bool looked;
-	bool begun; /* its request was sent once */
+	bool begun;            /* its request was sent once */
 	struct timer late;     /* libcurl watches no request that still waits for a connection (7.88) */
 	struct transfer *next; /* idle, or failed */
 	struct transfer *next_fed;
@@ -223,8 +223,9 @@ static size_t on_body(char *data, size_t size, size_t n, void *user)
 	return buf_add(&rq->answer, data, size * n) ? size * n : 0;
 }
 
-/* Before a request is sent, and again before libcurl repeats one by itself, which it does where a reused connection ends
- * before any answer. What a POST asked for may have been executed then: whether it is sent again is ours to say. */
+/* Before a request is sent, and again before libcurl repeats one by itself, which it does where a reused connection
+ * ends before any answer. What a POST asked for may have been executed then: whether it is sent again is ours to say.
+ */
 static int on_request(void *user, char *remote_ip UNUSED, char *local_ip UNUSED, int remote_port UNUSED,
 		      int local_port UNUSED)
 {

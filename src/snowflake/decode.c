@@ -81,6 +81,14 @@ static bool is_full(const struct statement *s)
 	return s->rows_n >= s->rows || s->writer.cut != CUT_NONE;
 }
 
+/* More rows than the metadata have announced: they would stand where the next partition's belong. */
+static bool is_surplus(const struct reader *r)
+{
+	const struct partition *p = r->partition < r->partitions_n ? &r->partitions[r->partition] : NULL;
+
+	return p && p->rows != READER_UNKNOWN && r->at >= p->first + p->rows;
+}
+
 /* False where the window is full without it. */
 static bool row_take(struct statement *s, struct reader *r)
 {
@@ -228,6 +236,10 @@ static enum step_of on_head(struct arena *a, struct statement *s, struct reader 
 
 static enum step_of on_row(struct statement *s, struct reader *r, int *err)
 {
+	if (is_surplus(r)) {
+		*err = ERR_UPSTREAM_ANSWER;
+		return FAIL;
+	}
 	if (!row_take(s, r)) {
 		if (failed_to_write(s)) {
 			*err = ERR_NOMEM;

@@ -3,8 +3,9 @@
 
 #include <string.h>
 
-#define SLICE_MIN   CALL_LARGE /* bytes that are worth a visit to a WORKER */
-#define SOURCES_MAX 4          /* partitions under way for one call */
+#define SLICE_MIN   CALL_LARGE       /* bytes that are worth a visit to a WORKER */
+#define SOURCES_MAX 4                /* partitions under way for one call */
+#define ROWS_SPARE  (5 * USEC_PER_S) /* beyond its caller's deadline, for what has begun to come */
 #define HELD_TEXT   "the gateway holds as many results as it may; try again in a moment or ask for fewer rows"
 
 /* ---- sources ---- */
@@ -155,16 +156,14 @@ void fetch_end(struct call *c, struct job *j, struct statement *s)
 
 /* ---- what one may have of the connections ---- */
 
-bool fetch_may_hold(const struct call *c, size_t held)
+bool fetch_may_hold(size_t held)
 {
-	return held < (size_t)call_conf(c)->snowflake_max_connections / 4;
+	return held < snowflake.connections / 4;
 }
 
-static bool is_crowded(const struct call *c, const struct statement *s)
+static bool is_crowded(const struct statement *s)
 {
-	size_t most = (size_t)call_conf(c)->snowflake_max_connections / 2;
-
-	return s->whole && !s->rows_n && under_way > (most ? most : 1);
+	return s->whole && !s->rows_n && under_way > snowflake.connections / 2;
 }
 
 static enum verdict refuse_crowd(struct call *c)
@@ -174,14 +173,27 @@ static enum verdict refuse_crowd(struct call *c)
 
 /* ---- from an answer to its rows ---- */
 
-/* Who asked for some rows waits no longer than he said, but long enough for one request. */
+/* Who asked for some rows waits hardly longer than he said; one of the gateway's own statements has its own limit. */
 static void set_limit(const struct call *c, struct job *j)
 {
-	usec_t within = request_within(c, call_conf(c)->snowflake_request_timeout);
+	usec_t now = clock_now(), within = request_within(c, call_conf(c)->snowflake_request_timeout);
 
-	j->rows_until = clock_now() + within;
-	if (j->rows_until < c->deadline && within == call_conf(c)->snowflake_request_timeout)
-		j->rows_until = c->deadline;
+	j->rows_until = now + within;
+	if (c->deadline && within == call_conf(c)->snowflake_request_timeout)
+		j->rows_until = (c->deadline > now ? c->deadline : now) + ROWS_SPARE;
+}
+
+static enum verdict rows_are_late(struct call *c, const struct statement *s)
+{
+	const char *text = NULL;
+
+	if (!s->metadata && s->handle[0])
+		text = arena_printf(c->arena,
+				    "the statement has ended well (query %s), but Snowflake sends its rows too slowly; "
+				    "they are kept there: get_result with this answer's statementHandle has them, or "
+				    "ask for fewer",
+				    s->handle);
+	return statement_fail_with(c, ERR_UPSTREAM, text ? text : "Snowflake sends the rows too slowly; ask for fewer");
 }
 
 static void raw_take(struct job *j, struct statement *s, struct wire_request *rq, bool last)
@@ -196,6 +208,7 @@ static void raw_take(struct job *j, struct statement *s, struct wire_request *rq
 	rq->answer = buf_with_ceiling(RESULT_CEILING);
 	rq->held = 0;
 	s->sent = clock_now();
+	j->broke = 0;
 }
 
 enum verdict fetch_decode(struct call *c, struct job *j, size_t partition)
@@ -208,7 +221,7 @@ enum verdict fetch_decode(struct call *c, struct job *j, size_t partition)
 	s->fed = FED_MORE;
 	if (j->sending) {
 		(void)source_adopt(j, partition);
-		return is_crowded(c, s) ? refuse_crowd(c) : call_goto(c, STEP_fetch);
+		return is_crowded(s) ? refuse_crowd(c) : call_goto(c, STEP_fetch);
 	}
 	raw_take(j, s, &j->request, true);
 	s->raw_partition = (int)partition;
@@ -217,12 +230,15 @@ enum verdict fetch_decode(struct call *c, struct job *j, size_t partition)
 }
 
 /* A poll whose connection is shared cannot be held: what is too much for that is asked for once more, alone. */
-static bool ask_alone(struct job *j, const struct statement *s)
+static bool ask_alone(struct call *c, struct job *j, const struct statement *s)
 {
 	struct wire_request *rq = &j->request;
+	struct reading r = {.meaning = MEANS_RESULT};
 
 	if (!rq->shared || !s->handle[0] || rq->answer.n <= SHARED_WINDOW)
 		return false;
+	rq->result = WIRE_ANSWERED; /* the statement has ended: its place in the lane is another's */
+	pool_answered(c, j, &r);
 	request_abort(j);
 	return true;
 }
@@ -242,7 +258,7 @@ void fetch_more(struct wire_request *rq)
 	}
 	if (rq->answer.n <= CALL_LARGE)
 		return;
-	if (ask_alone(j, call_statement(c))) {
+	if (ask_alone(c, j, call_statement(c))) {
 		call_statement(c)->fed = FED_MORE;
 		call_statement(c)->next_partition = 0;
 		c->step = STEP_fetch;
@@ -270,7 +286,7 @@ static enum verdict send_fetch(struct call *c, struct job *j, struct statement *
 	request_path(j, "/api/v2/statements/%s?requestId=%s&partition=%zu", s->handle, s->request_id, partition);
 	buf_clear(&j->request.body);
 	v = request_send(c, j, WIRE_FETCH, call_conf(c)->snowflake_request_timeout);
-	if (j->sending)
+	if (v == WAIT && j->sending) /* else the job may be gone */
 		(void)source_adopt(j, partition);
 	return v;
 }
@@ -297,15 +313,12 @@ static size_t sources_n(const struct job *j)
 static bool will_be_read(const struct statement *s, const struct reader *r, size_t partition)
 {
 	const struct partition *p = &r->partitions[partition];
-	size_t room = s->budget.bytes;
 
 	if (s->whole)
 		return true;
-	if (s->metadata)
-		room = s->bytes;
-	if (!s->rows_n || p->first + p->rows > s->offset + s->rows)
+	if (s->metadata || !s->rows_n || p->first + p->rows > s->offset + s->rows)
 		return false;
-	return !s->metadata && s->text.n / s->rows_n * (p->first + p->rows - s->offset) < room;
+	return s->text.n / s->rows_n * (p->first + p->rows - s->offset) < s->budget.bytes;
 }
 
 /* Partitions behind the one that is read; fewer while much is held for everybody. */
@@ -314,7 +327,7 @@ static enum verdict send_ahead(struct call *c, struct job *j, struct statement *
 	const struct reader *r = s->reader ? *s->reader : NULL;
 	enum verdict v = WAIT;
 
-	if (!r || !r->first || !s->handle[0] || !results_spare() || !fetch_may_hold(c, under_way))
+	if (!r || !r->first || !s->handle[0] || !results_spare() || !fetch_may_hold(under_way))
 		return WAIT;
 	for (size_t p = s->next_partition + 1; p < r->partitions_n && sources_n(j) < SOURCES_MAX && v == WAIT; p++) {
 		if (!reader_wants(r, s, p) || is_asked(j, p))
@@ -322,7 +335,7 @@ static enum verdict send_ahead(struct call *c, struct job *j, struct statement *
 		if (!will_be_read(s, r, p))
 			return WAIT;
 		v = send_fetch(c, j, s, p);
-		if (!is_asked(j, p)) /* not now */
+		if (v != WAIT || !is_asked(j, p)) /* not now, or never */
 			return v;
 	}
 	return v;
@@ -335,7 +348,7 @@ static enum verdict send_first(struct call *c, struct job *j, struct statement *
 	if (!s->handle[0])
 		return statement_fail_with(c, ERR_UPSTREAM_ANSWER,
 					   "Snowflake gave no handle to fetch the rest of the rows with");
-	if (is_crowded(c, s))
+	if (is_crowded(s))
 		return refuse_crowd(c);
 	if (!results_take(1))
 		return statement_fail_with(c, ERR_OVERLOADED, HELD_TEXT);
@@ -345,9 +358,20 @@ static enum verdict send_first(struct call *c, struct job *j, struct statement *
 
 /* ---- reading ---- */
 
-/* The answer failed, at once or in the middle: what that means is for the ordinary judge. */
+/* Its reader may have taken his time: further tries have theirs from now on. */
+static void rows_broke(struct job *j)
+{
+	if (!j->broke)
+		j->broke = clock_now();
+}
+
+/* The answer failed, at once or in the middle: what that means is for the ordinary judge. One without a handle is that
+ * of a submission, and comes again with it. */
 static enum verdict source_failed(struct call *c, struct job *j, struct source *src)
 {
+	rows_broke(j);
+	if (!call_statement(c)->handle[0])
+		c->step = STEP_submit;
 	request_drop(j);
 	buf_free(&j->request.body);
 	j->request = src->request;
@@ -358,11 +382,26 @@ static enum verdict source_failed(struct call *c, struct job *j, struct source *
 	return request_answered(c, j);
 }
 
+/* The breaker hears of a partition that has come well, too: of polls and submissions it was told when they began to. */
+static void source_came(struct call *c, struct job *j, const struct source *src)
+{
+	struct reading r = {.meaning = MEANS_RESULT};
+
+	if (src->request.op != WIRE_FETCH)
+		return;
+	j->request.op = WIRE_FETCH;
+	j->request.result = WIRE_ANSWERED;
+	j->request.status = src->request.status;
+	pool_answered(c, j, &r);
+}
+
 static enum verdict source_read(struct call *c, struct job *j, struct source *src)
 {
 	struct statement *s = call_statement(c);
 	bool here = !src->sent && !src->begun && src->request.answer.n <= CALL_LARGE;
 
+	if (!src->sent)
+		source_came(c, j, src);
 	raw_take(j, s, &src->request, !src->sent);
 	s->raw_partition = (int)src->partition;
 	s->raw_begins |= !src->begun;
@@ -394,14 +433,16 @@ static enum verdict reread(struct call *c, struct job *j, struct statement *s)
 {
 	struct reading r = {.meaning = MEANS_TRANSIENT, .err = s->raw_fault, .perhaps = true};
 
+	rows_broke(j);
 	s->raw_fault = ERR_OK;
 	if (j->sources && j->sources->partition == (size_t)s->raw_partition)
 		source_drop_first(j);
 	if (r.err != ERR_UPSTREAM_ANSWER)
 		return statement_fail_with(
 		    c, r.err,
-		    r.err == ERR_OVERLOADED ? HELD_TEXT
-					    : "the result needs more memory than one call may have; ask for fewer rows");
+		    r.err == ERR_OVERLOADED
+			? HELD_TEXT
+			: "the result needs more memory than one call may have; ask for fewer rows");
 	metric_count(METRIC_upstream_failures, "body");
 	r.message =
 	    "Snowflake's answer is not a result as its SQL API documents it; try again, and check that no proxy "
@@ -419,6 +460,7 @@ static void partition_over(struct job *j, struct statement *s)
 		source_drop_first(j);
 	s->fed = FED_MORE;
 	s->tries = 0;
+	j->renewed = 0;
 }
 
 /* The rows of a request of several statements are its last one's. */
@@ -442,7 +484,7 @@ static enum verdict read_on(struct call *c, struct job *j, struct statement *s)
 		return s->whole && s->text.n ? statement_go(c, j, STEP_emit) : statement_end(c, STATEMENT_SUCCEEDED);
 	if (!is_asked(j, s->next_partition)) {
 		v = send_first(c, j, s);
-		if (!is_asked(j, s->next_partition))
+		if (v != WAIT || !is_asked(j, s->next_partition))
 			return v;
 	}
 	v = send_ahead(c, j, s);
@@ -461,10 +503,12 @@ enum verdict step_fetch(struct call *c)
 		return statement_end(c, STATEMENT_SUCCEEDED);
 	if (s->raw_fault)
 		return reread(c, j, s);
+	if (s->fed == FED_FULL && s->whole) /* it has no window: a row did not fit */
+		return statement_fail_with(c, ERR_NOMEM, "a row of the result is longer than the gateway can hold");
 	if (s->fed == FED_FULL)
 		return statement_end(c, STATEMENT_SUCCEEDED);
 	if (!s->whole && clock_now() >= j->rows_until)
-		return statement_fail_with(c, ERR_UPSTREAM, "Snowflake sends the rows too slowly; ask for fewer");
+		return rows_are_late(c, s);
 	if (s->fed == FED_SLICE)
 		return statement_go(c, j, STEP_decode_large);
 	if (s->children_n && s->reader && !*s->reader && s->fed == FED_END)
@@ -474,9 +518,8 @@ enum verdict step_fetch(struct call *c)
 	return read_on(c, j, s);
 }
 
+/* One that came well is a source's: here are only those that did not. */
 enum verdict fetch_done(struct call *c, struct job *j, struct reading *r)
 {
-	if (r->meaning != MEANS_RESULT)
-		return request_failed(c, j, r);
-	return fetch_decode(c, j, call_statement(c)->next_partition);
+	return request_failed(c, j, r);
 }

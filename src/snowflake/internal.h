@@ -26,6 +26,7 @@ struct job {
 	bool cancelled;            /* nobody wants the call any longer */
 	bool early;                /* its exchange was answered before the statement's end */
 	int renewed;               /* times the token was renewed because of the request at hand */
+	uint64_t newest_token;     /* its number, of those that a request was sent with */
 	struct token_waiter token; /* while a token is fetched for it */
 	bool perhaps;              /* a request was sent that may have been executed */
 	bool overdue;              /* beyond what Snowflake itself grants the statement */
@@ -35,6 +36,7 @@ struct job {
 	size_t held;            /* bytes of results counted for what decode reads */
 	struct source *sources; /* partitions under way, in order; fetch.c */
 	usec_t rows_until;      /* when reading them is given up; 0: not begun */
+	usec_t broke;           /* when they broke off; 0: they did not, or go on */
 	bool waiting;           /* step fetch waits for the first of them */
 	struct rest *rest;      /* rest.c: headers, events under way; the arena's; NULL: none */
 	struct pooled pooled;
@@ -177,7 +179,7 @@ void fetch_more(struct wire_request *rq);
 void fetch_end(struct call *c, struct job *j, struct statement *s);
 void fetch_forget(struct job *j, struct statement *s);
 /* May one connection more be held, where so many are? */
-bool fetch_may_hold(const struct call *c, size_t held);
+bool fetch_may_hold(size_t held);
 void source_free(struct source *src); /* given up where it is under way */
 
 /* ---- park.c: results that were read in part, and wait for who asks for the next rows ---- */
@@ -206,9 +208,9 @@ struct reader {
 	size_t partition;
 	size_t at; /* number in the result of the next row, or of the one at hand */
 	bool gzip;
-	bool more;    /* the last chunk was full */
-	bool pending; /* the row at hand was not taken */
-	bool ended;   /* the partition's document is complete */
+	bool more;      /* the last chunk was full */
+	bool pending;   /* the row at hand was not taken */
+	bool ended;     /* the partition's document is complete */
 	size_t charged; /* bytes of a download's row and its text, counted by results_take() */
 	struct partition *partitions;
 	size_t partitions_n, total; /* total: READER_UNKNOWN before partition 0 has ended */

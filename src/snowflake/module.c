@@ -164,8 +164,7 @@ usec_t random_between(usec_t low, usec_t high)
 	return low >= high ? low : low + (usec_t)(r % (uint64_t)(high - low + 1));
 }
 
-void snowflake_open(const struct conf *conf, const struct snowflake_ops *ops, struct wire *wire,
-		    struct wheel *wheel)
+void snowflake_open(const struct conf *conf, const struct snowflake_ops *ops, struct wire *wire, struct wheel *wheel)
 {
 	snowflake = (struct snowflake){ops, wire, wheel, (size_t)conf->snowflake_max_connections};
 }

@@ -88,7 +88,7 @@ static struct source *first_source(struct job *j, const struct statement *s)
 {
 	struct source *src = j->sources;
 
-	if (!src || src->partition != (size_t)s->raw_partition || s->fed == FED_END)
+	if (!src || src->partition != (size_t)s->raw_partition)
 		return NULL;
 	j->sources = src->next;
 	src->job = NULL;
@@ -109,7 +109,7 @@ void park_put(struct call *c, struct job *j, struct statement *s)
 {
 	struct parked *p;
 
-	if (j->sources && j->sources->sent && !fetch_may_hold(c, held_n()))
+	if (j->sources && j->sources->sent && !fetch_may_hold(held_n()))
 		return;
 	p = xalloc(sizeof *p);
 	make_room(&c->request->principal);

@@ -56,11 +56,6 @@ static struct job *job_of(struct place *p)
 	return container_of(p, struct job, pooled.place);
 }
 
-static bool opens_work(enum wire_op op)
-{
-	return op == WIRE_SUBMIT || op == WIRE_REST;
-}
-
 static struct breaker_settings settings_of(const struct call *c)
 {
 	return (struct breaker_settings){call_conf(c)->snowflake_breaker_failures,
@@ -569,7 +564,8 @@ static struct way *way_for(const struct call *c, struct job *j)
 static bool enter(struct call *c, struct job *j, bool probes, enum verdict *v)
 {
 	struct statement *s = call_statement(c);
-	enum lane_how how = probes ? LANE_FORCED : s->tries ? LANE_FIRST : LANE_LAST;
+	/* What may run already is in flight, room or not: nobody could say that nothing was run. */
+	enum lane_how how = probes || j->perhaps ? LANE_FORCED : s->tries ? LANE_FIRST : LANE_LAST;
 	struct way *w = j->pooled.way = way_for(c, j);
 	enum lane_verdict verdict = lane_enter(&w->lane, &j->pooled.place, hash_of(&c->request->principal), how,
 					       (size_t)call_conf(c)->snowflake_max_waiting);

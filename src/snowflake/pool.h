@@ -44,6 +44,12 @@ struct pooled {
 	bool probes;               /* the latest request was a breaker's probe */
 };
 
+/* Is it a request that makes Snowflake begin something? */
+static inline bool opens_work(enum wire_op op)
+{
+	return op == WIRE_SUBMIT || op == WIRE_REST;
+}
+
 /* Before each request of a call. False: not now, and *v is what the step returns. */
 bool pool_admits(struct call *c, struct job *j, enum wire_op op, enum verdict *v) MUST_USE;
 /* What came of it; before anything else is made of it. */

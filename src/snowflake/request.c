@@ -37,14 +37,16 @@ void request_begin(struct job *j, struct statement *s)
 	s->tries = 0;
 	j->backoff = j->not_before = j->pooled.began = 0;
 	j->renewed = 0;
+	j->broke = 0;
 }
 
 usec_t request_patience(const struct call *c)
 {
 	const struct statement *s = &c->plan[c->plan_at];
-	usec_t began = s->job->pooled.began ? s->job->pooled.began : s->sent;
+	const struct job *j = s->job;
+	usec_t began = j->broke ? j->broke : j->pooled.began ? j->pooled.began : s->sent;
 	usec_t patience = c->deadline > began + LEAST_PATIENCE ? c->deadline : began + LEAST_PATIENCE;
-	usec_t life = s->sent + statement_life(c, s);
+	usec_t life = (j->broke ? j->broke : s->sent) + statement_life(c, s);
 
 	return c->deadline && patience < life ? patience : life;
 }
@@ -54,11 +56,6 @@ usec_t request_patience(const struct call *c)
 static usec_t give_up_at(const struct call *c, const struct statement *s)
 {
 	return s->write && s->job->perhaps ? s->sent + statement_life(c, s) : request_patience(c);
-}
-
-static bool opens_work(enum wire_op op)
-{
-	return op == WIRE_SUBMIT || op == WIRE_REST;
 }
 
 /* Decorrelated jitter: between the first time and three times the last, to the cap. What may be a broken connection is
@@ -305,6 +302,7 @@ enum verdict request_send(struct call *c, struct job *j, enum wire_op op, usec_t
 	}
 	rq->gzip = rq->shared = false;
 	rq->owner = j;
+	j->newest_token = rq->token;
 	j->sending = true;
 	metric_count(METRIC_upstream_requests, op_names[op]);
 	metric_add(METRIC_upstream_in_flight, NULL, 1);
@@ -338,13 +336,16 @@ void request_abort(struct job *j)
 	request_drop(j);
 }
 
+/* Several requests may be under way with a token that the first of them finds refused: that counts once. */
 enum verdict request_renew(struct call *c, struct job *j, const struct reading *r)
 {
-	if (j->renewed >= TOKEN_RENEWALS || !job_token_renew(j, &j->request)) {
+	bool counts = j->request.token == j->newest_token;
+
+	if ((counts && j->renewed >= TOKEN_RENEWALS) || !job_token_renew(j, &j->request)) {
 		pool_login_refused(c, j);
 		return statement_fail(c, r);
 	}
-	j->renewed++;
+	j->renewed += counts;
 	j->not_before = 0;
 	return call_goto(c, c->step);
 }

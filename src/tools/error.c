@@ -95,11 +95,24 @@ static void told_partly_done(struct call *c)
 	json_object_set_new(json_object_get(c->answer.meta, "snowgate/error"), "retryable", json_false());
 }
 
+/* Its rows had begun to come: it has ended well, and must not be run again for them. */
+static const char *advice_on_rows(struct call *c, const struct statement *s, const char *handle)
+{
+	bool upstream = s->failure.err == ERR_UPSTREAM || s->failure.err == ERR_UPSTREAM_BUSY ||
+			s->failure.err == ERR_UPSTREAM_ANSWER;
+
+	if (!upstream || s->metadata || !s->partitions_n || !*handle)
+		return NULL;
+	return arena_printf(c->arena, "The statement itself has ended well: get_result(\"%s\") reads its rows again.",
+			    handle);
+}
+
 void tool_statement_error(struct call *c, const struct statement *s)
 {
 	const struct failure *f = &s->failure;
 	enum err err = f->err != ERR_OK ? f->err : s->state == STATEMENT_CANCELLED ? ERR_CANCELLED : ERR_UPSTREAM;
-	const char *advice = advice_of(f), *handle = statement_handle_text(c, s);
+	const char *handle = statement_handle_text(c, s), *rows = advice_on_rows(c, s, handle);
+	const char *advice = rows ? rows : advice_of(f);
 	struct buf *b = &c->answer.text;
 
 	buf_clear(b);

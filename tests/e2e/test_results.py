@@ -6,6 +6,7 @@ import http.client
 import io
 import json
 import os
+import signal
 import socket
 import time
 import unittest
@@ -132,19 +133,39 @@ class Results(Case):
         foreign = self.get(self.ben, path)
         self.assertEqual(foreign.status, 404)
         self.assertEqual(foreign.json["error"]["code"], "NOT_FOUND")
-        self.assertEqual(self.ann.send("GET", headers={}, path=path).status, 401)
+        stranger = self.ann.send("GET", headers={}, path=path)
+        self.assertEqual((stranger.status, stranger.json["error"]["code"]), (401, "UNAUTHORIZED"))
         self.assertEqual(self.ann.send("GET", headers={"Accept": "text/html"}, path=path).status, 401)
         tampered = path.replace(".csv", "a.csv")
         self.assertEqual(self.get(self.ann, tampered).status, 404)
         self.assertEqual(self.get(self.ann, "/results/.csv").status, 404)
         self.assertEqual(self.get(self.ann, path.replace(".csv", ".xml")).status, 404)
-        self.assertEqual(self.get(self.ann, path, "POST").status, 405)
+        posted = self.get(self.ann, path, "POST")
+        self.assertEqual((posted.status, posted.json["error"]["code"]), (405, "METHOD"))
+        self.assertEqual(set(posted.json["error"]), {"code", "message", "request"})
 
     def test_head(self):
         path = self.path(self.file(10)["files"]["csv"])
         answer = self.get(self.ann, path, "HEAD")
         self.assertEqual((answer.status, answer.body), (200, b""))
         self.assertEqual(answer.headers["Content-Type"], "text/csv; charset=utf-8")
+        self.assertRegex(answer.headers["Content-Disposition"], r'^attachment; filename="[0-9a-zA-Z-]+\.csv"$')
+        self.assertIn("no-store", answer.headers["Cache-Control"])
+
+    def test_not_by_http_1_0(self):
+        """Where the end of the connection is the end of the answer, one that broke would look whole."""
+        path = self.path(self.file(10)["files"]["csv"])
+        with socket.create_connection(("127.0.0.1", self.gateway.port)) as s:
+            s.settimeout(10)
+            s.sendall(f"GET {path} HTTP/1.0\r\nHost: 127.0.0.1:{self.gateway.port}\r\n"
+                      f"Authorization: Bearer {self.ann.key}\r\n\r\n".encode())
+            got = b""
+            while part := s.recv(65536):
+                got += part
+        head, body = got.split(b"\r\n\r\n", 1)
+        self.assertIn(b" 505 ", head.split(b"\r\n")[0])
+        self.assertEqual(json.loads(body)["error"]["code"], "HTTP_VERSION")
+        self.assertIn("proxy_http_version 1.1", json.loads(body)["error"]["message"])
 
     def test_running_and_failed(self):
         self.gateway.reload(results={"wait": "1s"})
@@ -205,6 +226,24 @@ class SlowReader(Case):
             except ConnectionResetError:
                 pass
             self.assertFalse(got.endswith(b"0\r\n\r\n"), "the end of an answer that has none")
+
+
+class LastReader(Case):
+    CONF = {**Case.CONF, "listen": {"drain": "60s"}}
+
+    def test_who_leaves_at_the_end(self):
+        """The process waits for a download that its client takes, and not for one that nobody does."""
+        path = self.path(self.file(10 * ROWS)["files"]["csv"])
+        with socket.create_connection(("127.0.0.1", self.gateway.port)) as s:
+            s.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+            s.sendall(f"GET {path} HTTP/1.1\r\nHost: 127.0.0.1:{self.gateway.port}\r\n"
+                      f"Authorization: Bearer {self.ann.key}\r\n\r\n".encode())
+            self.assertIn(b"200 OK", s.recv(4096))
+            gateway.wait_for(lambda: self.gateway.metric('snowgate_streams{kind="result"}') == 1)
+            self.gateway.process.signal(signal.SIGTERM)
+            gateway.wait_for(lambda: self.gateway.log("draining"))
+            self.assertIsNone(self.gateway.process.process.poll())
+        self.assertEqual(self.gateway.process.wait(10), 0)
 
 
 class Crowd(Case):

@@ -229,12 +229,167 @@ static void test_too_many(void **state)
 	sim_close();
 }
 
+/* One row with a cell of this many bytes. */
+static struct buf wide_body(size_t n)
+{
+	struct buf b = buf_with_ceiling(64 << 20);
+
+	buf_adds(&b, "{\"resultSetMetaData\":{\"numRows\":1,\"rowType\":[" COLUMN("N") "]},\"data\":[[\"");
+	for (size_t i = 0; i < n; i += 16)
+		buf_adds(&b, "0123456789abcdef");
+	buf_adds(&b, "\"]],\"statementHandle\":\"" HANDLE "\"}");
+	assert_false(buf_failed(&b));
+	return b;
+}
+
+/* A row that is larger than the transport ever takes goes out in parts; while it waits it counts as held. */
+static void test_wide_row(void **state)
+{
+	struct buf wide = wide_body(8 << 20);
+	struct script_line lines[] = {{WIRE_POLL, .status = 200, .answer = buf_text(&wide)}};
+	handle_t a;
+
+	(void)state;
+	clients_new_room = 1;
+	sim_open(lines, ARRAY_LEN(lines));
+	a = ask("alice", false);
+	clients_new_room = SIZE_MAX;
+	sim_run_for(SECONDS(20));
+	assert_in_range(client_of(a)->raw.n, 1, 256 << 10);
+	assert_false(results_take(RESULTS_CEILING - (8 << 20)));
+	client_room(a, 2);
+	assert_in_range(client_of(a)->raw.n, 1, 3 * (256 << 10));
+	client_room(a, SIZE_MAX);
+	sim_run();
+	assert_int_equal(client_of(a)->state, CLIENT_DONE);
+	assert_false(client_of(a)->broken);
+	assert_int_equal(client_of(a)->raw.n, (8 << 20) + strlen("N\n\n"));
+	assert_true(results_take(RESULTS_CEILING));
+	results_give(RESULTS_CEILING);
+	sim_close();
+	buf_free(&wide);
+}
+
+/* Where much is held, what is large is refused for now; what is not goes on. What is too long is, for good. */
+static void test_too_large(void **state)
+{
+	struct buf wide = wide_body(8 << 20), longest = wide_body(33 << 20);
+	struct script_line lines[3];
+	handle_t v[3];
+
+	(void)state;
+	lines[0] = lines[1] = (struct script_line){WIRE_POLL, .status = 200, .answer = buf_text(&wide)};
+	lines[1].answer = buf_text(&body);
+	lines[2] = (struct script_line){WIRE_POLL, .status = 200, .answer = buf_text(&longest)};
+	sim_open(lines, ARRAY_LEN(lines));
+	assert_true(results_take(RESULTS_CEILING / 2));
+	for (size_t i = 0; i < ARRAY_LEN(v); i++) {
+		v[i] = ask("alice", false);
+		sim_run();
+		if (i == 1)
+			results_give(RESULTS_CEILING / 2);
+	}
+	is_refused(v[0], 503, "OVERLOADED");
+	assert_string_equal(client_of(v[0])->retry_after, "1");
+	is_whole(v[1]);
+	is_refused(v[2], 422, "NOMEM");
+	assert_string_equal(client_of(v[2])->retry_after, "");
+	assert_true(results_take(RESULTS_CEILING));
+	results_give(RESULTS_CEILING);
+	sim_close();
+	buf_free(&wide);
+	buf_free(&longest);
+}
+
+/* One principal has an eighth of the connections to Snowflake, and no longer than an hour. */
+static void test_share(void **state)
+{
+	struct script_line lines[4];
+	handle_t v[4];
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(lines); i++)
+		lines[i] = (struct script_line){WIRE_POLL, .status = 200, .answer = buf_text(&body)};
+	clients_new_room = 1;
+	sim_open(lines, ARRAY_LEN(lines));
+	script_conf()->snowflake_max_connections = 24;
+	for (size_t i = 0; i < ARRAY_LEN(v); i++) {
+		v[i] = ask("alice", false);
+		sim_run_for(SECONDS(1));
+	}
+	clients_new_room = SIZE_MAX;
+	assert_int_equal(gateway.listeners.n, 3);
+	is_refused(v[3], 503, "too many downloads");
+	sim_run_for(SECONDS(3590));
+	for (size_t i = 0; i < 3; i++) {
+		assert_int_equal(client_of(v[i])->state, CLIENT_STREAMS);
+		client_room(v[i], 1);
+	}
+	sim_run_for(SECONDS(15));
+	for (size_t i = 0; i < 3; i++)
+		assert_true(client_of(v[i])->broken);
+	sim_run();
+	sim_close();
+}
+
+/* Whom no key lets in any more is sent nothing more. */
+static void test_revoked(void **state)
+{
+	struct script_line lines[2];
+	handle_t a, b;
+
+	(void)state;
+	lines[0] = (struct script_line){WIRE_POLL, .status = 200, .answer = buf_text(&body)};
+	lines[1] = (struct script_line){WIRE_POLL, .status = 200, .answer = buf_text(&body), .takes = SECONDS(5)};
+	clients_new_room = 1;
+	sim_open(lines, ARRAY_LEN(lines));
+	a = ask("alice", false);
+	sim_run_for(SECONDS(1));
+	b = ask("alice", false); /* Snowflake has not answered it */
+	sim_run_for(SECONDS(1));
+	clients_new_room = SIZE_MAX;
+	reload_listeners();
+	sim_run();
+	assert_true(client_of(a)->broken);
+	is_refused(b, 401, "UNAUTHORIZED");
+	sim_close();
+}
+
+/* Who comes too late, and who is not served in time, are told so in the form of all that have no result. */
+static void test_drain(void **state)
+{
+	static const char form[] = "{\"error\":{\"code\":\"DRAINING\",\"message\":";
+	static const struct script_line lines[] = {
+	    {WIRE_POLL, .status = 202, .answer = RUNNING, .takes = SECONDS(20)},
+	};
+	handle_t v[2];
+
+	(void)state;
+	sim_open(lines, ARRAY_LEN(lines));
+	script_conf()->listen_drain = SECONDS(2);
+	v[0] = ask("alice", false);
+	sim_run_for(SECONDS(1));
+	gateway_drain();
+	sim_run_for(MS(10));
+	v[1] = ask("alice", false);
+	sim_run_for(SECONDS(3));
+	for (size_t i = 0; i < ARRAY_LEN(v); i++) {
+		is_refused(v[i], 503, "DRAINING");
+		assert_int_equal(strncmp(client_of(v[i])->body, form, strlen(form)), 0);
+		assert_non_null(strstr(client_of(v[i])->body, "\"request\":\"r"));
+	}
+	sim_run();
+	sim_close();
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-	    cmocka_unit_test(test_whole),   cmocka_unit_test(test_slow_client),  cmocka_unit_test(test_client_leaves),
-	    cmocka_unit_test(test_breaks),  cmocka_unit_test(test_gone_on_with), cmocka_unit_test(test_refusals),
-	    cmocka_unit_test(test_no_rows), cmocka_unit_test(test_too_many),
+	    cmocka_unit_test(test_whole),     cmocka_unit_test(test_slow_client),  cmocka_unit_test(test_client_leaves),
+	    cmocka_unit_test(test_breaks),    cmocka_unit_test(test_gone_on_with), cmocka_unit_test(test_refusals),
+	    cmocka_unit_test(test_no_rows),   cmocka_unit_test(test_too_many),     cmocka_unit_test(test_wide_row),
+	    cmocka_unit_test(test_too_large), cmocka_unit_test(test_share),        cmocka_unit_test(test_revoked),
+	    cmocka_unit_test(test_drain),
 	};
 	return cmocka_run_group_tests(tests, set_up, tear_down);
 }

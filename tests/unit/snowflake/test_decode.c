@@ -109,6 +109,25 @@ static void test_formatted(void **state)
 	json_decref(parameters);
 }
 
+/* More rows than were announced are no answer: none is told in the place of the next partition's. */
+static void test_surplus(void **state)
+{
+	struct statement s = window(0, 10, 1000);
+
+	(void)state;
+	assert_int_equal(
+	    decode(
+		&s, 0,
+		"{\"resultSetMetaData\":{\"numRows\":3,\"partitionInfo\":[{\"rowCount\":2},{\"rowCount\":1}]," ROW_TYPE
+		"},\"data\":[[\"1\"],[\"2\"],[\"9\"]]}"),
+	    ERR_UPSTREAM_ANSWER);
+	assert_int_equal(s.rows_n, 2);
+	assert_int_equal(decode(&s, 1, "{\"data\":[[\"3\"],[\"9\"]]}"), ERR_UPSTREAM_ANSWER);
+	assert_int_equal(s.rows_n, 3);
+	assert_string_equal(buf_text(&s.text), "ID\n1\n2\n3\n");
+	over(&s);
+}
+
 /* The count of the rows is what is there, whatever numRows says. */
 static void test_count(void **state)
 {
@@ -382,20 +401,10 @@ static void test_rubbish(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-	    TEST(test_single),
-	    TEST(test_formatted),
-	    TEST(test_count),
-	    TEST(test_own),
-	    TEST(test_windows),
-	    TEST(test_skipped),
-	    TEST(test_further_partitions),
-	    TEST(test_byte_budget),
-	    TEST(test_again),
-	    TEST(test_slices),
-	    TEST(test_gzip_broken),
-	    TEST(test_wide),
-	    TEST(test_pieces),
-	    TEST(test_rubbish),
+	    TEST(test_single),      TEST(test_formatted), TEST(test_count),   TEST(test_surplus),
+	    TEST(test_own),         TEST(test_windows),   TEST(test_skipped), TEST(test_further_partitions),
+	    TEST(test_byte_budget), TEST(test_again),     TEST(test_slices),  TEST(test_gzip_broken),
+	    TEST(test_wide),        TEST(test_pieces),    TEST(test_rubbish),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

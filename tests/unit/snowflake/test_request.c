@@ -84,12 +84,14 @@ static void test_patience(void **state)
 	static const struct {
 		usec_t sent, deadline, began, expected;
 		int64_t timeout_s;
+		usec_t broke;
 	} table[] = {
-	    {1000 * S, 1040 * S, 0, 1040 * S, 300},        /* the caller's */
-	    {1000 * S, 1000 * S, 0, 1010 * S, 300},        /* a few tries in any case */
-	    {1000 * S, 1040 * S, 0, 1005 * S, 5},          /* no longer than the statement may live */
-	    {1000 * S, 0, 0, 1300 * S, 300},               /* nobody's */
-	    {1020 * S, 1012 * S, 1000 * S, 1012 * S, 300}, /* what was waited for a lane counts */
+	    {1000 * S, 1040 * S, 0, 1040 * S, 300, 0},        /* the caller's */
+	    {1000 * S, 1000 * S, 0, 1010 * S, 300, 0},        /* a few tries in any case */
+	    {1000 * S, 1040 * S, 0, 1005 * S, 5, 0},          /* no longer than the statement may live */
+	    {1000 * S, 0, 0, 1300 * S, 300, 0},               /* nobody's */
+	    {1020 * S, 1012 * S, 1000 * S, 1012 * S, 300, 0}, /* what was waited for a lane counts */
+	    {1000 * S, 1040 * S, 0, 1510 * S, 300, 1500 * S}, /* rows that broke off before a slow reader */
 	};
 	struct job j = {0};
 	struct call c = {.plan = {{.kind = STATEMENT_RUN, .job = &j}}, .plan_n = 1};
@@ -100,6 +102,7 @@ static void test_patience(void **state)
 		c.plan[0].timeout_s = table[i].timeout_s;
 		c.deadline = table[i].deadline;
 		j.pooled.began = table[i].began;
+		j.broke = table[i].broke;
 		assert_int_equal(request_patience(&c), table[i].expected);
 	}
 }

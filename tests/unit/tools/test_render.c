@@ -395,14 +395,39 @@ static void test_outcome_unknown(void **state)
 	call_free(c);
 }
 
+/* Rows that broke off say where they are, and that nothing is to be run again for them. */
+static void test_rows_broke_off(void **state)
+{
+	struct call *c = help_plan("execute_query", "{\"query\":\"SELECT 1\"}");
+
+	(void)state;
+	c->plan[0].state = STATEMENT_FAILED;
+	c->plan[0].partitions_n = 3;
+	c->plan[0].failure = (struct failure){.err = ERR_UPSTREAM, .message = "the rows came too slowly"};
+	snprintf(c->plan[0].handle, sizeof c->plan[0].handle, "%s", QUERY_ID);
+	c->handler->answer(c);
+	assert_non_null(strstr(buf_text(&c->answer.text), "get_result(\"" QUERY_ID "."));
+	assert_null(strstr(buf_text(&c->answer.text), "try again in a moment"));
+	call_free(c);
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, help_set_up, help_tear_down)
 	const struct CMUnitTest tests[] = {
-	    TEST(test_csv_first_line),  TEST(test_csv_context_forms), TEST(test_csv_long_values),
-	    TEST(test_cut_at_size),     TEST(test_json_contract),     TEST(test_json_truncated),
-	    TEST(test_json_nulled),     TEST(test_preferences),       TEST(test_does_not_fit),
-	    TEST(test_running),         TEST(test_failures),          TEST(test_failure_text_and_meta),
+	    TEST(test_csv_first_line),
+	    TEST(test_csv_context_forms),
+	    TEST(test_csv_long_values),
+	    TEST(test_cut_at_size),
+	    TEST(test_json_contract),
+	    TEST(test_json_truncated),
+	    TEST(test_json_nulled),
+	    TEST(test_preferences),
+	    TEST(test_does_not_fit),
+	    TEST(test_running),
+	    TEST(test_failures),
+	    TEST(test_rows_broke_off),
+	    TEST(test_failure_text_and_meta),
 	    TEST(test_outcome_unknown),
 	};
 
