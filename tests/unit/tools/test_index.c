@@ -848,7 +848,7 @@ static struct index *crowd(struct index_table *t, int how)
 	struct index *x = index_of(t, "a", sales);
 	struct index_limits l = {256 << 20, 250000, TTL};
 	struct shelf *schemas = shelf_new();
-	char schema[8], name[256], comment[256] = "";
+	char schema[16], name[256], comment[256] = "";
 	struct want w[8];
 
 	for (int i = 0; i < 25; i++) {
