@@ -51,13 +51,6 @@ usec_t request_patience(const struct call *c)
 	return c->deadline && patience < life ? patience : life;
 }
 
-/* When a failed request is given up: a write that may have been executed as long as Snowflake itself works on it,
- * anything else with its caller. */
-static usec_t give_up_at(const struct call *c, const struct statement *s)
-{
-	return s->write && s->job->perhaps ? s->sent + statement_life(c, s) : request_patience(c);
-}
-
 /* Decorrelated jitter: between the first time and three times the last, to the cap. What may be a broken connection is
  * tried again sooner than what Snowflake refuses to begin. */
 static usec_t jitter(struct job *j)
@@ -95,7 +88,7 @@ static usec_t next_try(const struct call *c, struct job *j)
 
 	if (asked <= own)
 		return clock_now() + own;
-	if (clock_now() + asked + spread > give_up_at(c, &c->plan[c->plan_at]))
+	if (clock_now() + asked + spread > request_patience(c))
 		return clock_now() + asked;
 	return clock_now() + asked + spread;
 }
@@ -119,7 +112,7 @@ static enum verdict too_late(struct call *c, struct job *j, const struct reading
 	const char *why = NULL;
 
 	metric_count(METRIC_upstream_retries, "late");
-	if (asked && clock_now() + asked > give_up_at(c, call_statement(c))) {
+	if (asked && clock_now() + asked > request_patience(c)) {
 		c->retry_after = asked;
 		why = arena_printf(c->arena,
 				   "it asks to wait %lld s before the next try, which is more than this call has",
@@ -153,7 +146,7 @@ enum verdict request_again(struct call *c, struct job *j, const struct reading *
 	if (call_statement(c)->tries >= call_conf(c)->snowflake_retries)
 		return give_up(c, j, r, NULL);
 	then = next_try(c, j);
-	if (then > give_up_at(c, call_statement(c)))
+	if (then > request_patience(c))
 		return too_late(c, j, r);
 	if (j->pooled.endpoint && pool_bars(c, j, then))
 		return give_up(c, j, r, "nothing more is sent there for now");
@@ -203,8 +196,7 @@ void request_drop(struct job *j)
 
 enum verdict request_token_wait(struct call *c, struct job *j)
 {
-	const struct statement *s = call_statement(c);
-	usec_t until = j->perhaps ? give_up_at(c, s) : request_patience(c);
+	usec_t until = request_patience(c);
 	struct reading r = {.meaning = MEANS_TRANSIENT, .err = ERR_UPSTREAM};
 
 	if (j->early || j->cancelled || j->overdue)
