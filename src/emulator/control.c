@@ -160,14 +160,16 @@ static json_t *record_json(const struct statement *s)
 
 static void serve_records(struct emulator *emulator, struct exchange *e)
 {
-	const char *asked = exchange_query(e, "n"), *request_id = exchange_query(e, "requestId");
+	const char *asked = exchange_query(e, "n"), *request_id = exchange_query(e, "requestId"),
+		   *contains = exchange_query(e, "contains");
 	json_t *records = json_array();
 	int64_t n = RECORDS_DEFAULT;
 
 	if (asked && !parse_int(asked, 1, RECORDS_MAX, &n))
 		n = RECORDS_DEFAULT;
 	for (struct statement *s = registry_newest(emulator->registry); s && n > 0; s = s->older) {
-		if (request_id && strcmp(request_id, s->submission.request_id))
+		if ((request_id && strcmp(request_id, s->submission.request_id)) ||
+		    (contains && !strstr(statement_text(s), contains)))
 			continue;
 		json_array_append_new(records, record_json(s));
 		n--;

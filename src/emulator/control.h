@@ -10,7 +10,8 @@
  *   GET    /control/arrivals               requests by tenths of a second (arrivals.h)
  *   POST   /control/outage                 {"status":503 | "refuse","seconds":60,"retry_after":5}; seconds 0 ends it
  *   POST   /control/clock                  {"ahead_s":-300}: the service's clock, against the machine's
- *   GET    /control/statements?n=&requestId=   records, newest first (n: 100, at most 10000)
+ *   GET    /control/statements?n=&requestId=&contains=   records, newest first (n: 100, at most 10000), of this request
+ *          id, whose text contains this
  *   GET    /control/statements/{handle}
  *   POST   /control/tokens                 {"type":"OAUTH","token":...,"user":...,"roles":"A,B","expires_in":600}
  *   POST   /control/users                  {"name":...,"login":...,"roles":"A,B","default_role":...,

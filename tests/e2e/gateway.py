@@ -16,6 +16,7 @@ import sys
 import tempfile
 import threading
 import time
+import urllib.parse
 import unittest
 
 MODERN = "2026-07-28"
@@ -162,8 +163,9 @@ class Emulator:
         return self.control("GET", "stats")
 
     def records(self, sql=None, n=10000):
-        """Newest first."""
-        return [r for r in self.control("GET", f"statements?n={n}") if sql is None or sql in r["sql"]]
+        """Newest first; those whose text contains `sql`."""
+        contains = "" if sql is None else "&contains=" + urllib.parse.quote(sql, safe="")
+        return self.control("GET", f"statements?n={n}{contains}")
 
     def record(self, sql, state=None, seconds=10):
         """The newest record of a statement that contains `sql`, waited for, in `state` where one is named."""
