@@ -352,12 +352,15 @@ static struct transport *stdio_over_own(const struct conf *conf, const struct tr
 	return stdio_start(conf, ops, wheel, 0, 1, why, why_size);
 }
 
-/* The client is who started us: no keys, no listener. */
+/* The client is who started us: no keys, no listener; and no file, since each client has such a process of its own.
+ * The environment goes before the file, when that is read again, too. */
 static int run_stdio(const struct options *o)
 {
-	const struct conf *conf = conf_or_faults(o->file, true);
+	const struct conf *conf;
 	struct watch watch = {.path = ""};
 
+	setenv("SNOWGATE_STORE_KIND", "memory", 1);
+	conf = conf_or_faults(o->file, true);
 	return conf ? run_gateway(conf, NULL, &watch, stdio_over_own) : 1;
 }
 

@@ -29,8 +29,9 @@ enum step {
 	STEPS_N
 };
 
-#define CALL_LARGE (64 * 1024) /* bytes from which parsing, guarding and rendering go to a WORKER */
-#define PLAN_MAX   8           /* statements in a plan */
+#define CALL_LARGE        (64 * 1024) /* bytes from which parsing, guarding and rendering go to a WORKER */
+#define PLAN_MAX          8           /* statements in a plan */
+#define OPERATION_ID_SIZE 37          /* a UUID and a NUL */
 
 /* ---- a statement of the plan ---- */
 
@@ -87,6 +88,7 @@ struct statement {
 	struct context context;
 	bool metadata;           /* the gateway's own short one: sent sync, not journalled */
 	bool write;              /* CLASS_DML or more: retry=true from the first try, journalled */
+	bool again;              /* RUN: begun before, under `request_id`; where `handle` is known it is only polled */
 	int64_t timeout_s;       /* Snowflake's limit on it */
 	size_t offset, rows;     /* the window of rows wanted; rows 0: only the outcome */
 	size_t bytes;            /* metadata: most bytes of rows kept */
@@ -169,6 +171,7 @@ struct call {
 	struct request *request; /* method, headers, principal, policy, configuration snapshot, body */
 	bool answered;           /* `running` was told; what comes is not an answer any more */
 	handle_t ticket;         /* NET's record of this call: slot, cancel, session; what a cancel mail names */
+	usec_t elapsed;          /* what was told of its time; 0: not yet */
 	usec_t born, deadline;   /* deadline: when a running statement is answered as `running`; 0: never */
 
 	/* the message */
@@ -187,16 +190,31 @@ struct call {
 	uint64_t context_version;
 	const char *preferred_format;
 	int64_t preferred_limit, preferred_wait;
-	bool loaded;                /* the store was asked for the session */
+	bool loaded, sought;        /* the store was asked for the session; for the stream that a GET resumes */
+	struct found *found;        /* what it had of that; the gateway's; NULL: nothing */
 	const char *session_handle; /* door 2: the argument, checked for its shape; NULL without */
 	struct {                    /* what the store must hold before the answer goes out */
 		bool put, forget;   /* the session's record; or its end */
-		bool operation;     /* the write of the plan */
 		char handle[SESSION_HANDLE_SIZE];
 		struct session_names ended; /* a session that had to make room; empty names for none */
 		bool fresh;                 /* the session was made by this call: it ends where the store refuses it */
 	} durable;
 	struct buf record; /* the session's record, read or to be stored */
+	/* its record in the journal (gateway/journal.h), which whoever holds the call writes; id "": there is none */
+	struct {
+		char id[OPERATION_ID_SIZE];
+		uint64_t version;            /* of the record, when all that was posted is done; 0: never posted */
+		int64_t created;             /* wall seconds */
+		char stream[STREAM_ID_SIZE]; /* where its answer goes; "": no stream with ids */
+		char last;                   /* what its answer is in the log, see journal.h; 0: nothing */
+		uint64_t number;             /* and the event's number */
+		const char *claim, *digest;  /* of its idempotency key: key of the claim, hash of the arguments; NULL */
+		bool again;                  /* what another process or call began: */
+		bool over;                   /* it has ended; its answer is rendered again, nothing is recorded */
+		bool unknown;                /* it may have been sent, and may not be sent again */
+		char request_id[37], handle[64]; /* its statement's */
+		json_t *sealed;                  /* what journal_restore() takes; the arena's */
+	} op;
 
 	/* the work */
 	const struct handler *handler; /* what plans and answers; NULL for what bind answers */
@@ -246,6 +264,8 @@ enum verdict call_fail(struct call *c, enum err err, const char *format, ...) PR
 bool call_ask(struct call *c, const char *key, const char *method, json_t *params) MUST_USE;
 /* The client's result under this key as it came (its shape is not checked); NULL: not answered. */
 json_t *call_answer(const struct call *c, const char *key);
+/* Milliseconds since its birth, for its answer: once told they stay what they are. */
+int64_t call_elapsed_ms(struct call *c);
 /* The statement at hand; NULL when the plan has none. */
 static inline struct statement *call_statement(struct call *c)
 {

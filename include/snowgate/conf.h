@@ -9,7 +9,7 @@
  *
  * In the snapshot: paths are resolved (relative to the file that names them; ~/ is the home directory), an IPv6 address
  * has no brackets, roles, warehouses, databases and schemas are spelled as Snowflake stores them (unquoted in the file:
- * upper case), api_keys_file and the default connection's name are filled in.
+ * upper case), api_keys_file, store.path and the default connection's name are filled in.
  */
 #ifndef SNOWGATE_CONF_H
 #define SNOWGATE_CONF_H
@@ -163,6 +163,8 @@ struct conf {
 
 enum { AUTH_REQUIRED, AUTH_NONE };
 enum { SUBMIT_ASYNC, SUBMIT_SYNC };
+enum { STORE_KIND_SQLITE, STORE_KIND_MEMORY, STORE_KIND_VALKEY };
+enum { STORE_SYNCHRONOUS_FULL, STORE_SYNCHRONOUS_NORMAL };
 
 /* A fault: where, what, and what to do. Faults are collected, not only the first. */
 struct conf_fault {

@@ -87,6 +87,9 @@ void snowflake_close(void);
  * statement is cancelled at Snowflake, also when the handle is not known yet; the call comes home by the ordinary road
  * with STATEMENT_CANCELLED. */
 void snowflake_cancel(handle_t ticket);
+/* Calls visit() on SNOWFLAKE with the call of this ticket where it is there and waits for something, else with NULL.
+ * From any thread. */
+void snowflake_visit(handle_t ticket, void (*visit)(struct call *c, void *arg), void *arg);
 
 /* Calls between sign and shape, wherever they are. For tests; on SNOWFLAKE. */
 size_t snowflake_busy(void);

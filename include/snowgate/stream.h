@@ -36,6 +36,9 @@ struct stream_set;
 struct stream {
 	char id[STREAM_ID_SIZE];
 	uint64_t next_number;
+	bool holds;         /* events are shown from stream_commit() on, not from stream_append() */
+	uint64_t committed; /* the last one that is shown, where it holds; and the last that is on its way to be: */
+	uint64_t posted;    /* the gateway's to keep */
 	struct stream_event *first, *newest;
 	size_t bytes;
 	bool finished;
@@ -59,7 +62,17 @@ size_t stream_pool_count(const struct stream_pool *pool);
 
 /* Opens one; `set` NULL for a stream without ids. NULL where the set is full of streams that still run or are read. */
 struct stream *stream_new(struct stream_pool *pool, struct stream_set *set, handle_t ticket) MUST_USE;
+/* One that was kept elsewhere comes back, holding: its id, and how many events it has had. NULL as stream_new(), or
+ * where the set has one of that id. */
+struct stream *stream_restore(struct stream_pool *pool, struct stream_set *set, const char *id,
+			      uint64_t events) MUST_USE;
 void stream_free(struct stream_pool *pool, struct stream *s);
+/* Events up to `number` may be shown. */
+void stream_commit(struct stream *s, uint64_t number);
+/* It leaves its set: from now on it is one without ids, and all of it is shown. */
+void stream_leave(struct stream *s);
+/* The session's stream of that id; NULL: none. */
+struct stream *stream_of(const struct stream_set *set, const char *id);
 /* Every stream of a session that ends. */
 void stream_set_free(struct stream_pool *pool, struct stream_set *set);
 
@@ -67,7 +80,7 @@ void stream_set_free(struct stream_pool *pool, struct stream_set *set);
  * as it was. Streams that nobody reads may be gone afterwards, and events of this one: look them up again. */
 bool stream_append(struct stream_pool *pool, struct stream *s, struct slice data, bool last, usec_t now) MUST_USE;
 /* The first event with a number above `after`, the others by `next`; NULL where there is none yet (or, finished, any
- * more). */
+ * more), or it is not to be shown yet. */
 const struct stream_event *stream_after(const struct stream *s, uint64_t after);
 /* A stream without ids forgets its events up to `number`; one with ids keeps them. */
 void stream_sent(struct stream_pool *pool, struct stream *s, uint64_t number);

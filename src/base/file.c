@@ -1,8 +1,11 @@
-/* Whole files, read in one piece. */
+/* Whole files: read in one piece, made in one piece. */
 #include "snowgate/file.h"
 
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
+#include <stdio.h>
+#include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -51,4 +54,89 @@ char *file_read(const char *path, size_t max, size_t *n)
 	close(fd);
 	errno = error;
 	return text;
+}
+
+/* ---- making ---- */
+
+static bool folder_of(const char *path, char folder[PATH_MAX])
+{
+	const char *slash = strrchr(path, '/');
+	int n = slash && slash != path ? (int)(slash - path) : 1;
+
+	if (snprintf(folder, PATH_MAX, "%.*s", n, slash ? path : ".") < PATH_MAX)
+		return true;
+	errno = ENAMETOOLONG;
+	return false;
+}
+
+static bool folder_make(const char *folder)
+{
+	return mkdir(folder, 0700) == 0 || errno == EEXIST;
+}
+
+bool file_folder(const char *path)
+{
+	const char *home = getenv("HOME");
+	size_t n = home ? strlen(home) : 0;
+	char folder[PATH_MAX];
+
+	if (!folder_of(path, folder))
+		return false;
+	if (n > 1 && strncmp(folder, home, n) == 0 && folder[n] == '/')
+		for (char *slash = strchr(folder + n + 1, '/'); slash; slash = strchr(slash + 1, '/')) {
+			*slash = '\0';
+			if (!folder_make(folder))
+				return false;
+			*slash = '/';
+		}
+	return folder_make(folder);
+}
+
+bool file_sync_folder(const char *path)
+{
+	char folder[PATH_MAX];
+	int fd = folder_of(path, folder) ? open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC) : -1, error;
+	bool done = fd >= 0 && fsync(fd) == 0;
+
+	error = errno;
+	if (fd >= 0)
+		close(fd);
+	errno = error;
+	return done;
+}
+
+static bool fd_write(int fd, struct slice content)
+{
+	while (content.n) {
+		ssize_t n = write(fd, content.data, content.n);
+
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n < 0)
+			return false;
+		content.data += n;
+		content.n -= (size_t)n;
+	}
+	return fsync(fd) == 0;
+}
+
+bool file_write_new(const char *path, struct slice content)
+{
+	char fresh[PATH_MAX];
+	int fd, error;
+	bool good;
+
+	if (snprintf(fresh, sizeof fresh, "%s.XXXXXX", path) >= (int)sizeof fresh) {
+		errno = ENAMETOOLONG;
+		return false;
+	}
+	fd = mkostemp(fresh, O_CLOEXEC); /* 0600 */
+	if (fd < 0)
+		return false;
+	good = fd_write(fd, content) && link(fresh, path) == 0;
+	error = errno;
+	close(fd);
+	unlink(fresh);
+	errno = error;
+	return good && file_sync_folder(path);
 }

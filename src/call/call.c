@@ -103,6 +103,13 @@ enum verdict call_fail(struct call *c, enum err err, const char *format, ...)
 	return call_goto(c, STEP_reply);
 }
 
+int64_t call_elapsed_ms(struct call *c)
+{
+	if (!c->elapsed)
+		c->elapsed = clock_now() - c->born + 1;
+	return (c->elapsed - 1) / USEC_PER_MS;
+}
+
 bool call_ask(struct call *c, const char *key, const char *method, json_t *params)
 {
 	if (c->asks_n == ASKS_MAX || (params && !arena_attach(c->arena, params, json_release)))

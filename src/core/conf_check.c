@@ -223,10 +223,48 @@ static void check_files(struct loading *l, const struct node *root)
 		file_check_mode(l, c->session_key_file, true, at, "session.key_file");
 }
 
+/* As a service manager, the system's layout and the XDG specification have it, in this order. */
+static const char *store_default(struct loading *l)
+{
+	const char *state = conf_getenv(l, "STATE_DIRECTORY"), *xdg = conf_getenv(l, "XDG_STATE_HOME");
+	const char *home = conf_getenv(l, "HOME");
+	if (state && *state == '/')
+		return conf_text(l, "%.*s/snowgate.db", (int)strcspn(state, ":"), state);
+	if (geteuid() == 0)
+		return "/var/lib/snowgate/snowgate.db";
+	if (xdg && *xdg == '/')
+		return conf_text(l, "%s/snowgate/snowgate.db", xdg);
+	return home && *home == '/' ? conf_text(l, "%s/.local/state/snowgate/snowgate.db", home) : "";
+}
+
+static void check_store(struct loading *l, const struct node *root)
+{
+	struct conf *c = l->conf;
+	const struct node *path = given(root, "store", "path"), *backup = given(root, "store", "backup_path");
+	const char *now = *c->store_path ? path_resolve(l, c->store_path, path && !path->shown ? path->file : NULL)
+					 : store_default(l);
+	c->store_path = conf_keep(l->arena, now);
+	c->store_backup_path =
+	    conf_keep(l->arena, path_resolve(l, c->store_backup_path, backup && !backup->shown ? backup->file : NULL));
+	if (c->store_kind == STORE_KIND_SQLITE && !*c->store_path && !l->sealed)
+		conf_fault(l, path, "store.path",
+			   "there is no folder to keep it in by itself ($HOME is not set); set it");
+	if (c->store_backup_every && !*c->store_backup_path)
+		conf_fault(l, given(root, "store", "backup_every"), "store.backup_every",
+			   "needs store.backup_path; say where the copy goes");
+	if (*c->store_backup_path && strcmp(c->store_backup_path, c->store_path) == 0)
+		conf_fault(l, backup, "store.backup_path", "is the database itself; choose another path");
+	if (c->store_kind == STORE_KIND_VALKEY && !*c->session_key_file)
+		conf_fault(l, given(root, "store", "kind"), "store.kind",
+			   "valkey is shared by replicas, which need the same signing keys; set session.key_file to a "
+			   "file that all of them have");
+}
+
 void conf_check(struct loading *l, const struct node *root)
 {
 	check_listen(l, root);
 	check_auth(l, root);
 	check_pairs(l, root);
 	check_files(l, root);
+	check_store(l, root);
 }

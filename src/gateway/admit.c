@@ -39,7 +39,7 @@ static bool admit_needs_slot(const struct call *c)
 
 static enum verdict admit_onward(struct call *c)
 {
-	return call_goto(c, c->plan[0].write ? STEP_intent : STEP_sign);
+	return call_goto(c, (c->plan[0].write || c->op.version) && !c->op.over ? STEP_intent : STEP_sign);
 }
 
 static enum verdict admit_granted(struct call *c, struct ticket *t)
@@ -97,7 +97,7 @@ enum verdict step_admit(struct call *c)
 	if (t->cancelled)
 		return call_goto(c, STEP_settle);
 	t->watching = !admit_needs_slot(c);
-	if (t->watching)
+	if (t->watching || c->op.again) /* what is under way already has had its slot */
 		return admit_onward(c);
 	switch (queue_admit(&gateway.queue, t->account, c, l)) {
 	case ADMIT_RUN:

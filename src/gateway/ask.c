@@ -92,6 +92,8 @@ static enum verdict ask_legacy(struct call *c, struct ticket *t)
 		json_object_del(c->answers, c->asks[i].key);      /* asked again */
 		asked = ask_send(t, &c->asks[i], i) && t->stream; /* which a reader found gone may take along */
 	}
+	if (asked && t->stream->holds)
+		journal_put(c, t->stream->id);
 	if (!asked) {
 		metric_count(METRIC_asks, "failed");
 		ask_unanswered(c);

@@ -57,15 +57,26 @@ static bool was_ended(const struct call *c)
 	return ended;
 }
 
-/* A session that the store was asked for. */
-static enum bound bind_restored(struct call *c, const char *lost)
+/* Another replica has ended it. */
+static void bind_gone(struct session *s)
+{
+	tickets_cancel(s, (struct slice){0}, 0, "session");
+	listeners_end_session(s);
+	session_end(gateway.sessions, s);
+}
+
+/* A session that the store was asked for; `live` where it is in memory too. */
+static enum bound bind_restored(struct call *c, struct session *live, const char *lost)
 {
 	const struct principal *p = &c->request->principal;
 	struct session *s;
 
-	if (c->record.n == 0 || was_ended(c))
+	if (c->record.n == 0 || was_ended(c)) {
+		if (live)
+			bind_gone(live);
 		return bound_fault(c, ERR_SESSION, lost);
-	if (!session_has_room(gateway.sessions, p))
+	}
+	if (!live && !session_has_room(gateway.sessions, p))
 		return bound_fault(c, ERR_OVERLOADED, "every session is busy; try again, or raise session.max");
 	s = session_restore(gateway.sessions, buf_slice(&c->record), p);
 	return s ? bound_to(c, s) : bound_fault(c, ERR_SESSION, lost);
@@ -84,9 +95,11 @@ static enum bound bind_by_header(struct call *c)
 	if (!session_id_valid(gateway.sessions, id, p))
 		return bound_fault(c, ERR_SESSION, err_info(ERR_SESSION)->text);
 	s = session_by_id(gateway.sessions, id, p);
-	if (s)
+	if (store_shared() && !c->loaded)
+		return BOUND_LOAD;
+	if (s && !store_shared())
 		return bound_to(c, s);
-	return c->loaded ? bind_restored(c, err_info(ERR_SESSION)->text) : BOUND_LOAD;
+	return c->loaded ? bind_restored(c, s, err_info(ERR_SESSION)->text) : BOUND_LOAD;
 }
 
 /* Door 2: the argument `session` of a tool. Its refusal is a tool's error: the model holds the handle. */
@@ -106,9 +119,11 @@ static enum bound bind_by_handle(struct call *c, const char *handle)
 	if (!session_handle_shaped(handle))
 		return bound_fault(c, ERR_SESSION, NULL);
 	s = session_by_handle(gateway.sessions, handle, p);
-	if (s)
+	if (store_shared() && !c->loaded)
+		return BOUND_LOAD;
+	if (s && !store_shared())
 		return bound_to(c, s);
-	return c->loaded ? bind_restored(c, NULL) : BOUND_LOAD;
+	return c->loaded ? bind_restored(c, s, NULL) : BOUND_LOAD;
 }
 
 void durable_session(struct call *c, const struct session *s)
@@ -211,7 +226,7 @@ static void bind_listening(struct call *c)
 	t->tell.limits = c->request->policy->limits;
 	t->tell.token =
 	    c->meta.progress_token.data ? xstrndup(c->meta.progress_token.data, c->meta.progress_token.n) : NULL;
-	t->tell.log_level = c->meta.log_level;
+	t->tell.log_level = c->op.over ? -1 : c->meta.log_level; /* what was told is told */
 	tell_begin(t, c);
 	c->listens = t->tell.may_stream && (t->tell.token || t->tell.log_level >= 0);
 	if (c->era.era == ERA_MODERN)
@@ -222,8 +237,17 @@ static void bind_listening(struct call *c)
 
 static enum verdict bind_to_work(struct call *c)
 {
+	if (c->op.again && *c->op.stream && !c->sought)
+		return call_goto(c, STEP_resume);
+	if (c->op.again && !adopt_bound(c, ticket_of(c)))
+		return call_goto(c, STEP_reply);
 	bind_listening(c);
 	return call_goto(c, resolve_step(c));
+}
+
+enum verdict bind_again(struct call *c)
+{
+	return bind_to_work(c);
 }
 
 static enum verdict bind_tool_call(struct call *c)
@@ -248,6 +272,8 @@ static enum verdict bind_tool_call(struct call *c)
 	case BOUND_FAULT:
 		if (c->fault.err != ERR_SESSION)
 			return call_goto(c, STEP_reply);
+		if (c->op.again && adopt_orphan(c))
+			return call_goto(c, STEP_sign);
 		c->fault = (struct mcp_fault){0};
 		tool_error(c, ERR_SESSION, NULL, NULL,
 			   "session: unknown or expired; call set_context without `session` to get a new one");
@@ -345,7 +371,7 @@ static enum verdict bind_legacy_session(struct call *c)
 	case BOUND_LOAD:
 		return call_goto(c, STEP_load);
 	case BOUND_FAULT:
-		return call_goto(c, STEP_reply);
+		return call_goto(c, c->op.again && adopt_orphan(c) ? STEP_sign : STEP_reply);
 	}
 	if (c->request->method == HTTP_DELETE)
 		return bind_delete(c);
@@ -383,11 +409,12 @@ enum verdict step_bind(struct call *c)
 		if (c->request->method != HTTP_POST && !bind_without_body(c))
 			return call_goto(c, STEP_reply);
 		bind_revision(c);
-		if (gateway.phase != PHASE_SERVING && (c->rpc.kind == RPC_REQUEST || c->rpc.kind == RPC_BATCH))
+		if (gateway.phase != PHASE_SERVING && !c->op.again &&
+		    (c->rpc.kind == RPC_REQUEST || c->rpc.kind == RPC_BATCH))
 			return call_fail(c, ERR_DRAINING, DRAINING_TEXT);
 		if (c->rpc.id.data)
 			t->request_id = xstrndup(c->rpc.id.data, c->rpc.id.n);
-		if (!bind_is_free(c) && !admit_rate(c))
+		if (!c->op.again && !bind_is_free(c) && !admit_rate(c))
 			return call_goto(c, STEP_reply);
 	}
 	if (c->era.era == ERA_MODERN || c->era.initialize)

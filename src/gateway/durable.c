@@ -1,221 +1,634 @@
-/* What a call reads from the store and what it must have written there: one batch piece per step, done after the
- * commit. */
+/* What a call reads from the store and what it must have written there. */
 #include "gateway_internal.h"
 
 #include <string.h>
 
-/* Keys. A session is found by its id or by its handle; the second leads to the first. Ids are kept as their SHA-256. */
-#define KEY_SIZE 200
+/* An operation's record is kept as long as Snowflake keeps its result (A.6). */
+#define KEPT_MS ((int64_t)24 * 3600 * 1000)
+/* On a shared store nobody takes an operation over before its holder's statement has had its time. */
+#define HOLDER_SPARE_MS ((int64_t)60 * 1000)
 
-/* Snowflake keeps results for a day; of a write that has ended nobody asks so long. */
-#define OPEN_KEPT_S  (24 * 3600)
-#define ENDED_KEPT_S 3600
+/* ---- pieces ---- */
 
-struct durable {
+enum { ITEMS = 8, VALUES = 3 };
+struct piece {
 	struct store_work work;
-	struct call *call;
+	struct store_item items[ITEMS];
+	char keys[ITEMS][STORE_KEY_MAX];
+	struct buf values[VALUES];
+	size_t values_n;
+	char group[GROUP_SIZE];
+	struct call *call; /* travels with it; NULL where it goes on by itself */
 	enum step next;
-	int rc;
+	handle_t ticket; /* who wants to hear of it where the call does not travel */
+	char operation[OPERATION_ID_SIZE];
 };
 
-static void key_of_id(char key[KEY_SIZE], const char *id)
-{
-	struct sha256 hash = crypt_sha256(id, strlen(id));
-	struct buf hex = buf_with_ceiling(80);
-
-	hex_encode(&hex, hash.bytes, sizeof hash.bytes);
-	snprintf(key, KEY_SIZE, "id:%s", buf_text(&hex));
-	buf_free(&hex);
-}
-
-static void key_of_handle(char key[KEY_SIZE], const char *handle, const struct principal *p)
+void group_of(char group[GROUP_SIZE], const struct principal *p)
 {
 	struct buf text = buf_with_ceiling(512), hex = buf_with_ceiling(80);
 	struct sha256 hash;
 
 	principal_encode(&text, p);
 	hash = crypt_sha256(text.data, text.n);
-	hex_encode(&hex, hash.bytes, sizeof hash.bytes);
-	snprintf(key, KEY_SIZE, "handle:%s:%.12s", buf_text(&hex), handle);
+	hex_encode(&hex, hash.bytes, (GROUP_SIZE - 1) / 2);
+	memcpy(group, buf_text(&hex), GROUP_SIZE);
 	buf_free(&text);
 	buf_free(&hex);
 }
 
-/* What was not stored. Before the statement is sent, it is not sent; after, its outcome is told all the same. */
-static void durable_failed(struct call *c, enum step next)
+static struct piece *piece_new(struct call *c, void (*done)(struct store_work *))
 {
-	log_event(LOG_ERROR, "store_refused", log_text("request", c->request->id), log_text("step", step_name(next)));
-	if (next == STEP_sign || c->durable.put || c->durable.forget)
-		c->fault = (struct mcp_fault){ERR_OVERLOADED, "the store refused the record; try again", NULL};
-	if (next == STEP_sign) {
-		c->durable.operation = false;
-		c->step = STEP_settle;
-	}
+	struct piece *p = xalloc(sizeof *p);
+
+	group_of(p->group, &c->request->principal);
+	p->work = (struct store_work){.group = p->group, .items = p->items, .done = done};
+	return p;
 }
 
-static void durable_done(struct store_work *w, int commit)
+static struct store_item *piece_add(struct piece *p, enum store_verb verb, enum record_kind kind, const char *key)
 {
-	struct durable *d = container_of(w, struct durable, work);
-	struct call *c = d->call;
-	int rc = d->rc == ERR_OK ? commit : d->rc;
+	struct store_item *item = &p->items[p->work.n];
 
-	c->step = d->next;
-	if (rc != ERR_OK && d->next == STEP_bind) {
-		if (rc != ERR_NOT_FOUND) {
-			c->fault = (struct mcp_fault){ERR_OVERLOADED, "the store cannot be read now; try again", NULL};
-			c->step = STEP_reply;
-		}
-	} else if (rc != ERR_OK) {
-		durable_failed(c, d->next);
+	assert(p->work.n < ITEMS);
+	snprintf(p->keys[p->work.n], STORE_KEY_MAX, "%s", key);
+	*item = (struct store_item){.verb = verb, .kind = kind, .key = p->keys[p->work.n++], .due_ms = STORE_NO_DUE};
+	return item;
+}
+
+static struct buf *piece_value(struct piece *p, size_t ceiling)
+{
+	assert(p->values_n < VALUES);
+	p->values[p->values_n] = buf_with_ceiling(ceiling);
+	return &p->values[p->values_n++];
+}
+
+static void piece_clear(struct piece *p)
+{
+	for (size_t i = 0; i < p->work.n; i++) {
+		buf_free(&p->items[i].out);
+		store_rows_free(&p->items[i]);
 	}
-	free(d);
+	for (size_t i = 0; i < p->values_n; i++)
+		buf_free(&p->values[i]);
+	p->work.n = p->values_n = 0;
+}
+
+static void piece_free(struct piece *p)
+{
+	piece_clear(p);
+	free(p);
+}
+
+/* The call travels with it, and goes on at `next`. */
+static enum verdict piece_send(struct piece *p, struct call *c, enum step next)
+{
+	p->call = c;
+	p->next = next;
+	store_post(&p->work);
+	return WAIT;
+}
+
+static void call_on(struct piece *p)
+{
+	struct call *c = p->call;
+
+	c->step = p->next;
+	piece_free(p);
 	call_run(c);
 }
 
-static enum verdict durable_post(struct call *c, enum step next,
-				 void (*work)(struct store_work *, struct store *, const struct store_backend *))
-{
-	struct durable *d = xalloc(sizeof *d);
+/* ---- keys ---- */
 
-	*d = (struct durable){.work = {.work = work, .done = durable_done}, .call = c, .next = next};
-	store_post(&d->work);
-	return WAIT;
+static void key_of_id(char key[STORE_KEY_MAX], const char *id)
+{
+	struct sha256 hash = crypt_sha256(id, strlen(id));
+	struct buf hex = buf_with_ceiling(80);
+
+	hex_encode(&hex, hash.bytes, sizeof hash.bytes);
+	snprintf(key, STORE_KEY_MAX, "%s", buf_text(&hex));
+	buf_free(&hex);
+}
+
+static void key_of_handle(char key[STORE_KEY_MAX], const char *handle, const char *group)
+{
+	snprintf(key, STORE_KEY_MAX, "%s.%.12s", group, handle);
 }
 
 /* ---- load: a session that is not in memory ---- */
 
-static void work_load(struct store_work *w, struct store *s, const struct store_backend *backend)
+static void load_done(struct store_work *w)
 {
-	struct durable *d = container_of(w, struct durable, work);
-	struct call *c = d->call;
-	char key[KEY_SIZE];
+	struct piece *p = container_of(w, struct piece, work);
+	struct call *c = p->call;
+	struct store_item *item = &p->items[0];
+	char key[STORE_KEY_MAX];
 
-	if (c->session_handle) {
-		struct buf pointer = buf_with_ceiling(KEY_SIZE);
-
-		key_of_handle(key, c->session_handle, &c->request->principal);
-		d->rc = backend->get(s, RECORD_SESSION, key, &pointer);
-		snprintf(key, sizeof key, "%s", buf_text(&pointer));
-		buf_free(&pointer);
-	} else {
-		key_of_id(key, c->request->mcp.session_id);
+	if (w->rc != STORE_OK) {
+		c->fault = (struct mcp_fault){ERR_OVERLOADED, "the store cannot be read now; try again", NULL};
+		p->next = STEP_reply;
+	} else if (item->rc == STORE_OK && item->kind == RECORD_HANDLE && item->out.n < sizeof key) {
+		snprintf(key, sizeof key, "%s", buf_text(&item->out));
+		piece_clear(p);
+		piece_add(p, STORE_GET, RECORD_SESSION, key)->out = buf_with_ceiling(1 << 20);
+		store_post(w);
+		return;
+	} else if (item->rc == STORE_OK && item->kind == RECORD_SESSION) {
+		(void)!journal_open(&c->record, &gateway.journal, item->key, buf_slice(&item->out));
 	}
-	buf_clear(&c->record);
-	if (d->rc == ERR_OK)
-		d->rc = backend->get(s, RECORD_SESSION, key, &c->record);
+	call_on(p);
 }
 
 enum verdict step_load(struct call *c)
 {
+	struct piece *p = piece_new(c, load_done);
+	char key[STORE_KEY_MAX];
+
+	if (c->session_handle)
+		key_of_handle(key, c->session_handle, p->group);
+	else
+		key_of_id(key, c->request->mcp.session_id);
+	piece_add(p, STORE_GET, c->session_handle ? RECORD_HANDLE : RECORD_SESSION, key)->out =
+	    buf_with_ceiling(1 << 20);
+	buf_clear(&c->record);
 	c->loaded = true;
-	return durable_post(c, STEP_bind, work_load);
+	return piece_send(p, c, STEP_bind);
 }
 
-/* ---- event: what the answer acknowledges ---- */
+/* ---- sessions ---- */
 
-static void operation_record(struct buf *b, const struct call *c, const struct statement *st)
+/* Sealed: its id is in it, which lets a client in. */
+static void add_session(struct piece *p, const struct call *c)
 {
-	static const char *const states[] = {"new", "sent", "running", "succeeded", "failed", "cancelled", "unknown"};
-	json_t *record =
-	    json_pack("{s:i, s:i, s:s, s:s, s:s, s:s}", "format", 1, "reader", 1, "requestId", st->request_id, "handle",
-		      st->handle, "state", states[st->state], "principal", c->request->principal.subject);
-
-	json_write(b, record);
-	json_decref(record);
-}
-
-static int put_operation(const struct call *c, struct store *s, const struct store_backend *backend)
-{
-	const struct statement *st = &c->plan[0];
-	struct buf b = buf_with_ceiling(4096);
-	char key[KEY_SIZE];
-	int64_t kept = st->state >= STATEMENT_SUCCEEDED && st->state != STATEMENT_UNKNOWN ? ENDED_KEPT_S : OPEN_KEPT_S;
-	int rc;
-
-	snprintf(key, sizeof key, "operation:%s", st->request_id);
-	operation_record(&b, c, st);
-	rc = backend->put(s, RECORD_OPERATION, key, buf_slice(&b), clock_wall() + kept);
-	buf_free(&b);
-	return rc;
-}
-
-static int put_session(const struct call *c, struct store *s, const struct store_backend *backend)
-{
-	int64_t expires = clock_wall() + c->request->conf->session_absolute_ttl / USEC_PER_S;
-	char key[KEY_SIZE], pointer[KEY_SIZE];
-	int rc;
+	struct buf *sealed = piece_value(p, 1 << 20);
+	int64_t ttl = c->request->conf->session_absolute_ttl / USEC_PER_MS;
+	struct store_item *item;
+	char key[STORE_KEY_MAX], pointer[STORE_KEY_MAX];
 
 	key_of_id(key, c->session_id);
-	rc = backend->put(s, RECORD_SESSION, key, buf_slice(&c->record), expires);
-	if (rc != ERR_OK || !*c->durable.handle)
-		return rc;
-	key_of_handle(pointer, c->durable.handle, &c->request->principal);
-	return backend->put(s, RECORD_SESSION, pointer, slice_of(key), expires);
+	(void)journal_seal(sealed, &gateway.journal, key, buf_slice(&c->record));
+	item = piece_add(p, STORE_PUT, RECORD_SESSION, key);
+	item->value = buf_slice(sealed);
+	item->ttl_ms = ttl;
+	if (!*c->durable.handle)
+		return;
+	key_of_handle(pointer, c->durable.handle, p->group);
+	item = piece_add(p, STORE_PUT, RECORD_HANDLE, pointer);
+	item->value = slice_of(p->keys[p->work.n - 2]);
+	item->ttl_ms = ttl;
 }
 
-static int forget_session(const struct call *c, struct store *s, const struct store_backend *backend)
+static void del_session(struct piece *p, const char *id, const char *handle)
 {
-	char key[KEY_SIZE];
-	int rc;
+	char key[STORE_KEY_MAX];
 
-	key_of_id(key, c->session_id);
-	rc = backend->del(s, RECORD_SESSION, key);
-	key_of_handle(key, c->durable.handle, &c->request->principal);
-	if (backend->del(s, RECORD_SESSION, key) == ERR_INTERNAL)
-		rc = ERR_INTERNAL;
-	return rc == ERR_NOT_FOUND ? ERR_OK : rc;
+	key_of_id(key, id);
+	piece_add(p, STORE_DEL, RECORD_SESSION, key);
+	if (!*handle)
+		return;
+	key_of_handle(key, handle, p->group);
+	piece_add(p, STORE_DEL, RECORD_HANDLE, key);
 }
 
-static void forget_ended(const struct call *c, struct store *s, const struct store_backend *backend)
-{
-	char key[KEY_SIZE];
+/* ---- operations ---- */
 
-	key_of_id(key, c->durable.ended.id);
-	(void)backend->del(s, RECORD_SESSION, key);
-	key_of_handle(key, c->durable.ended.handle, &c->request->principal);
-	(void)backend->del(s, RECORD_SESSION, key);
+static int64_t due_of(const struct call *c)
+{
+	return store_shared() ? c->request->conf->snowflake_statement_timeout / USEC_PER_MS + HOLDER_SPARE_MS : 0;
 }
 
-static void work_event(struct store_work *w, struct store *s, const struct store_backend *backend)
+/* What its record is to be called, and under which id its statement is sent. */
+static void operation_begin(struct call *c)
 {
-	struct durable *d = container_of(w, struct durable, work);
-	const struct call *c = d->call;
+	struct statement *s = c->plan_n ? &c->plan[0] : NULL;
 
-	if (c->durable.put)
-		d->rc = put_session(c, s, backend);
-	if (c->durable.forget)
-		d->rc = forget_session(c, s, backend);
-	if (*c->durable.ended.id)
-		forget_ended(c, s, backend);
-	if (c->durable.operation && d->rc == ERR_OK)
-		d->rc = put_operation(c, s, backend);
+	if (!*c->op.id) {
+		crypt_uuid(c->op.id);
+		c->op.created = clock_wall();
+	}
+	if (s && s->kind == STATEMENT_RUN && !s->metadata && !*s->request_id)
+		crypt_uuid(s->request_id);
 }
 
-enum verdict step_event(struct call *c)
+/* Writers follow each other through the call, and each knows what the one before it has left. */
+static bool add_operation(struct piece *p, struct call *c, int64_t due_ms)
 {
-	return durable_post(c, STEP_reply, work_event);
+	struct buf *value = piece_value(p, STORE_VALUE_MAX);
+	struct store_item *item = piece_add(p, STORE_CHECK, RECORD_OPERATION, c->op.id);
+
+	if (!journal_write(value, &gateway.journal, c))
+		return false;
+	item->version = c->op.version++;
+	item = piece_add(p, STORE_PUT, RECORD_OPERATION, c->op.id);
+	item->value = buf_slice(value);
+	item->ttl_ms = KEPT_MS;
+	item->due_ms = due_ms;
+	if (!*c->op.stream)
+		return true;
+	item = piece_add(p, STORE_PUT, RECORD_STREAM, c->op.stream);
+	item->value = slice_of(c->op.id);
+	item->ttl_ms = KEPT_MS;
+	return true;
 }
 
-/* ---- intent and handle: a write is noted before it is sent, and again when its handle is known ---- */
-
-static void work_operation(struct store_work *w, struct store *s, const struct store_backend *backend)
+static void del_operation(struct piece *p, const struct call *c)
 {
-	struct durable *d = container_of(w, struct durable, work);
+	piece_add(p, STORE_DEL, RECORD_OPERATION, c->op.id);
+	if (*c->op.stream)
+		piece_add(p, STORE_DEL, RECORD_STREAM, c->op.stream);
+}
 
-	d->rc = put_operation(d->call, s, backend);
+/* ---- intent: before a write is sent ---- */
+
+static void refused(struct call *c, const char *what)
+{
+	log_event(LOG_ERROR, "store_refused", log_text("request", c->request->id), log_text("what", what));
+	c->fault = (struct mcp_fault){ERR_OVERLOADED, "the store refused the record; try again", NULL};
+}
+
+/* What may have been recorded all the same must not be found and sent later. */
+static void forget_done(struct store_work *w)
+{
+	piece_free(container_of(w, struct piece, work));
+}
+
+static void intent_refused(struct call *c)
+{
+	struct piece *p = piece_new(c, forget_done);
+
+	refused(c, "intent");
+	del_operation(p, c);
+	store_post(&p->work);
+	*c->op.id = '\0';
+	c->op.version = 0;
+}
+
+/* Another call of this key has been here before: this one goes on with what it has begun. */
+static void claimed_done(struct store_work *w)
+{
+	struct piece *p = container_of(w, struct piece, work);
+	struct store_item *item = &p->items[0];
+	struct call *c = p->call;
+	char id[OPERATION_ID_SIZE];
+
+	if (w->rc == STORE_OK && item->rc == STORE_OK && item->kind == RECORD_CLAIM && item->out.n < sizeof id) {
+		snprintf(id, sizeof id, "%s", buf_text(&item->out));
+		piece_clear(p);
+		piece_add(p, STORE_GET, RECORD_OPERATION, id)->out = buf_with_ceiling(STORE_VALUE_MAX);
+		store_post(w);
+		return;
+	}
+	p->next = STEP_settle;
+	if (w->rc != STORE_OK || item->rc != STORE_OK)
+		refused(c, "claim");
+	else if (journal_join(c, item->key, item->version, buf_slice(&item->out)))
+		p->next = STEP_sign;
+	call_on(p);
+}
+
+static void claimed_read(struct piece *p)
+{
+	struct call *c = p->call;
+
+	*c->op.id = '\0';
+	c->op.version = 0;
+	piece_clear(p);
+	p->work.done = claimed_done;
+	piece_add(p, STORE_GET, RECORD_CLAIM, c->op.claim)->out = buf_with_ceiling(STORE_KEY_MAX);
+	store_post(&p->work);
+}
+
+static void intent_done(struct store_work *w)
+{
+	struct piece *p = container_of(w, struct piece, work);
+
+	if (w->rc == STORE_STALE && p->call->op.claim) {
+		claimed_read(p);
+		return;
+	}
+	if (w->rc != STORE_OK) {
+		intent_refused(p->call);
+		p->next = STEP_settle;
+	}
+	call_on(p);
+}
+
+static void add_claim(struct piece *p, const struct call *c)
+{
+	struct store_item *item;
+
+	piece_add(p, STORE_CHECK, RECORD_CLAIM, c->op.claim)->version = 0;
+	item = piece_add(p, STORE_PUT, RECORD_CLAIM, c->op.claim);
+	item->value = slice_of(c->op.id);
+	item->ttl_ms = KEPT_MS;
 }
 
 enum verdict step_intent(struct call *c)
 {
-	struct statement *st = call_statement(c);
+	struct piece *p = piece_new(c, intent_done);
 
-	if (!*st->request_id)
-		crypt_uuid(st->request_id);
-	c->durable.operation = true;
-	return durable_post(c, STEP_sign, work_operation);
+	operation_begin(c);
+	if (!add_operation(p, c, due_of(c))) {
+		piece_free(p);
+		intent_refused(c);
+		return call_goto(c, STEP_settle);
+	}
+	if (c->op.claim && !c->op.again)
+		add_claim(p, c);
+	return piece_send(p, c, STEP_sign);
+}
+
+/* ---- handle: what is recorded is recorded again with its handle ---- */
+
+static void handle_done(struct store_work *w)
+{
+	struct piece *p = container_of(w, struct piece, work);
+
+	if (w->rc != STORE_OK) /* the statement runs, and its outcome is told all the same */
+		log_event(LOG_ERROR, "store_refused", log_text("request", p->call->request->id),
+			  log_text("what", "handle"));
+	call_on(p);
 }
 
 enum verdict step_handle(struct call *c)
 {
-	return durable_post(c, STEP_poll, work_operation);
+	struct piece *p = piece_new(c, handle_done);
+
+	operation_begin(c);
+	if (add_operation(p, c, due_of(c)))
+		return piece_send(p, c, STEP_poll);
+	piece_free(p);
+	return call_goto(c, STEP_poll);
+}
+
+/* ---- a call becomes a stream with ids ---- */
+
+struct journaled {
+	struct mail mail;
+	handle_t ticket;
+	bool fine;
+	char operation[OPERATION_ID_SIZE];
+};
+
+static void journaled_deliver(struct mail *m)
+{
+	struct journaled *d = container_of(m, struct journaled, mail);
+	struct ticket *t = handle_get(gateway.tickets, d->ticket);
+
+	OWNED_BY(THREAD_NET);
+	if (t && t->stream)
+		ticket_journaled(t, d->operation, d->fine);
+	free(d);
+}
+
+static void journal_done(struct store_work *w)
+{
+	struct piece *p = container_of(w, struct piece, work);
+	struct journaled *d = xalloc(sizeof *d);
+
+	*d = (struct journaled){.mail = {.deliver = journaled_deliver}, .ticket = p->ticket, .fine = w->rc == STORE_OK};
+	memcpy(d->operation, p->operation, sizeof d->operation);
+	piece_free(p);
+	mail_post(THREAD_NET, &d->mail);
+}
+
+void journal_put(struct call *c, const char *stream)
+{
+	struct piece *p;
+
+	if (*c->op.stream)
+		return;
+	p = piece_new(c, journal_done);
+	memcpy(c->op.stream, stream, sizeof c->op.stream);
+	operation_begin(c);
+	p->ticket = c->ticket;
+	memcpy(p->operation, c->op.id, sizeof p->operation);
+	if (add_operation(p, c, due_of(c))) {
+		store_post(&p->work);
+		return;
+	}
+	*c->op.stream = '\0';
+	piece_free(p);
+}
+
+/* ---- events of streams ---- */
+
+struct append {
+	struct mail mail;
+	struct store_work work;
+	struct store_item item;
+	struct buf value;
+	char group[GROUP_SIZE], operation[OPERATION_ID_SIZE], stream[STREAM_ID_SIZE], session[SESSION_ID_SIZE];
+	struct principal principal;
+};
+
+static void append_deliver(struct mail *m)
+{
+	struct append *a = container_of(m, struct append, mail);
+	struct session *s = session_by_id(gateway.sessions, a->session, &a->principal);
+	struct stream *stream = s ? stream_of(&s->streams, a->stream) : NULL;
+
+	OWNED_BY(THREAD_NET);
+	if (stream)
+		stream_told(stream, a->item.number, a->work.rc == STORE_OK);
+	buf_free(&a->value);
+	free(a);
+}
+
+static void append_done(struct store_work *w)
+{
+	mail_post(THREAD_NET, &container_of(w, struct append, work)->mail);
+}
+
+void event_post(const struct session *s, const struct stream *stream, const char *operation,
+		const struct stream_event *e)
+{
+	struct append *a = xalloc(sizeof *a);
+
+	*a = (struct append){
+	    .mail = {.deliver = append_deliver}, .value = buf_with_ceiling(STORE_VALUE_MAX), .principal = s->principal};
+	a->work = (struct store_work){.group = a->group, .items = &a->item, .n = 1, .done = append_done};
+	group_of(a->group, &s->principal);
+	snprintf(a->operation, sizeof a->operation, "%s", operation);
+	memcpy(a->stream, stream->id, sizeof a->stream);
+	memcpy(a->session, s->id, sizeof a->session);
+	if (!journal_event_write(&a->value, &gateway.journal, operation, e->last ? 'l' : 'e',
+				 (struct slice){e->data, e->n}))
+		buf_clear(&a->value);
+	a->item = (struct store_item){.verb = STORE_APPEND,
+				      .kind = RECORD_OPERATION,
+				      .key = a->operation,
+				      .number = e->number,
+				      .value = buf_slice(&a->value),
+				      .due_ms = STORE_NO_DUE};
+	store_post(&a->work);
+}
+
+/* ---- event: what the answer acknowledges ---- */
+
+static void event_done(struct store_work *w)
+{
+	struct piece *p = container_of(w, struct piece, work);
+	struct call *c = p->call;
+
+	if (w->rc != STORE_OK) {
+		c->op.number = 0;
+		if (c->durable.put || c->durable.forget) {
+			refused(c, "answer");
+			answer_free(&c->http); /* it is another one now */
+		} else {
+			log_event(LOG_ERROR, "store_refused", log_text("request", c->request->id),
+				  log_text("what", "answer"));
+		}
+	}
+	call_on(p);
+}
+
+/* What nobody asks for again is forgotten: neither a stream, nor a key, nor an unknown fate. */
+static bool operation_kept(const struct call *c)
+{
+	return *c->op.stream || c->op.claim || (c->plan_n && c->plan[0].state == STATEMENT_UNKNOWN);
+}
+
+static bool add_end(struct piece *p, struct call *c)
+{
+	struct buf *value;
+	struct store_item *item;
+
+	if (!operation_kept(c) || (*c->op.stream && !c->op.last && !c->answered && !c->op.claim)) {
+		del_operation(p, c);
+		return true;
+	}
+	if (!add_operation(p, c, STORE_NO_DUE))
+		return false;
+	if (!c->op.last)
+		return true;
+	value = piece_value(p, STORE_VALUE_MAX);
+	item = piece_add(p, STORE_APPEND, RECORD_OPERATION, c->op.id);
+	if (!journal_event_write(value, &gateway.journal, c->op.id, c->op.last,
+				 c->op.last == 'l' ? buf_slice(&c->http.body) : (struct slice){0}))
+		return false;
+	item->number = c->op.number;
+	item->value = buf_slice(value);
+	return true;
+}
+
+enum verdict step_event(struct call *c)
+{
+	struct piece *p = piece_new(c, event_done);
+
+	if (c->durable.put)
+		add_session(p, c);
+	if (c->durable.forget)
+		del_session(p, c->session_id, c->durable.handle);
+	if (*c->durable.ended.id)
+		del_session(p, c->durable.ended.id, c->durable.ended.handle);
+	if (c->op.version && !add_end(p, c)) {
+		piece_free(p);
+		log_event(LOG_ERROR, "record_too_large", log_text("request", c->request->id));
+		return call_goto(c, STEP_reply);
+	}
+	return piece_send(p, c, STEP_reply);
+}
+
+/* ---- resume: a stream that is not in memory ---- */
+
+static void found_free(void *object)
+{
+	struct found *f = object;
+
+	buf_free(&f->record);
+	while (f->events) {
+		struct store_row *row = f->events;
+
+		f->events = row->next;
+		free(row);
+	}
+}
+
+static void found_take(struct call *c, struct piece *p)
+{
+	struct found *f = arena_alloc(c->arena, sizeof *f);
+
+	if (!f || !arena_attach(c->arena, f, found_free))
+		return;
+	*f = (struct found){.version = p->items[0].version};
+	memcpy(f->id, p->keys[0], sizeof f->id - 1);
+	f->record = p->items[0].out;
+	p->items[0].out = (struct buf){0};
+	f->events = TAKE(p->items[1].rows);
+	c->found = f;
+}
+
+static void resume_done(struct store_work *w)
+{
+	struct piece *p = container_of(w, struct piece, work);
+	struct store_item *item = &p->items[0];
+	char id[OPERATION_ID_SIZE];
+
+	if (w->rc != STORE_OK) {
+		p->call->fault = (struct mcp_fault){ERR_OVERLOADED, "the store cannot be read now; try again", NULL};
+		p->next = STEP_reply;
+	} else if (item->rc == STORE_OK && item->kind == RECORD_STREAM && item->out.n < sizeof id) {
+		snprintf(id, sizeof id, "%s", buf_text(&item->out));
+		piece_clear(p);
+		piece_add(p, STORE_GET, RECORD_OPERATION, id)->out = buf_with_ceiling(STORE_VALUE_MAX);
+		piece_add(p, STORE_EVENTS, RECORD_OPERATION, id)->most = STORE_ROWS_MAX;
+		store_post(w);
+		return;
+	} else if (item->rc == STORE_OK && item->kind == RECORD_OPERATION) {
+		found_take(p->call, p);
+	}
+	call_on(p);
+}
+
+enum verdict step_resume(struct call *c)
+{
+	struct piece *p = piece_new(c, resume_done);
+	char stream[STREAM_ID_SIZE];
+	uint64_t number;
+
+	c->sought = true;
+	if (*c->op.stream)
+		memcpy(stream, c->op.stream, sizeof stream);
+	else if (!stream_event_id_read(slice_of(c->request->mcp.last_event_id), stream, &number))
+		*stream = '\0';
+	piece_add(p, STORE_GET, RECORD_STREAM, *stream ? stream : "none")->out = buf_with_ceiling(STORE_KEY_MAX);
+	return piece_send(p, c, STEP_resumed);
+}
+
+/* ---- what another process has left ---- */
+
+struct left {
+	struct mail mail;
+	struct store_work work;
+	struct store_item item;
+};
+
+static void left_deliver(struct mail *m)
+{
+	struct left *l = container_of(m, struct left, mail);
+
+	OWNED_BY(THREAD_NET);
+	if (l->work.rc != STORE_OK)
+		log_event(LOG_ERROR, "store_refused", log_text("what", "operations of before"));
+	for (const struct store_row *row = l->item.rows; row; row = row->next)
+		adopt_left(row->key, row->version, (struct slice){row->value, row->n});
+	store_rows_free(&l->item);
+	free(l);
+}
+
+static void left_done(struct store_work *w)
+{
+	mail_post(THREAD_NET, &container_of(w, struct left, work)->mail);
+}
+
+void durable_left(void)
+{
+	struct left *l = xalloc(sizeof *l);
+
+	*l = (struct left){.mail = {.deliver = left_deliver},
+			   .item = {.verb = STORE_DUE, .kind = RECORD_OPERATION, .most = STORE_ROWS_MAX}};
+	l->work = (struct store_work){.items = &l->item, .n = 1, .done = left_done};
+	store_post(&l->work);
 }

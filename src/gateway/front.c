@@ -211,7 +211,7 @@ static void front_room(void *ctx, handle_t exchange)
 static bool front_ready(void *ctx)
 {
 	(void)ctx;
-	return gateway.phase == PHASE_SERVING;
+	return gateway.phase == PHASE_SERVING && gateway.stored;
 }
 
 const struct transport_ops front_ops = {

@@ -2,9 +2,11 @@
 #include "gateway_internal.h"
 
 #include <errno.h>
+#include <limits.h>
 #include <malloc.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #define TICKETS_MAX             100000u
 #define ACCOUNTS_MAX            100000u
@@ -153,6 +155,22 @@ static void drain_last(struct timer *t)
 	gateway.transport->loop_end(gateway.transport);
 }
 
+/* What the store knows goes on at Snowflake, and is taken up again by whoever serves the store next: its client comes
+ * back for the answer. */
+static bool drain_leave(struct ticket *t)
+{
+	struct listener *l;
+
+	if (gateway.conf->store_kind == STORE_KIND_MEMORY || !t->stream || !t->stream->holds || !*t->operation)
+		return false;
+	l = t->stream->exchange ? listener_by_exchange(t->stream->exchange) : NULL;
+	t->left = true;
+	ticket_leave_stream(t);
+	if (l)
+		listener_close(l);
+	return true;
+}
+
 static void drain_refuse(handle_t h, void *object, void *ctx)
 {
 	struct mcp_fault fault = {ERR_DRAINING, "the gateway is shutting down and the call did not end in time", NULL};
@@ -160,7 +178,7 @@ static void drain_refuse(handle_t h, void *object, void *ctx)
 	struct answer a;
 
 	(void)h, (void)ctx;
-	if (ticket_answered(t))
+	if (ticket_answered(t) || drain_leave(t))
 		return;
 	if (*t->result)
 		answer_no_result(&a, err_info(fault.err)->http, fault.err, fault.message, t->result);
@@ -236,6 +254,7 @@ static void net_main(void *arg)
 	(void)arg;
 	gateway.sweep.fire = sweep;
 	timer_set(gateway.wheel, &gateway.sweep, clock_now() + SWEEP_EVERY);
+	durable_left();
 	gateway.transport->loop(gateway.transport);
 	net_end(TAKE(gateway.transport));
 	handle_each(gateway.tickets, go_on, NULL); /* nobody makes room any more */
@@ -249,19 +268,75 @@ bool gateway_drained(void)
 
 /* ---- start ---- */
 
+#define KEYS_BYTES_MAX (64 * 1024)
+
+/* Keys that others may read are no secret. */
+static bool keys_are_private(const char *path, char *why, size_t size)
+{
+	struct stat st;
+
+	if (stat(path, &st) == 0 && !(st.st_mode & 077))
+		return true;
+	snprintf(why, size, "%s holds signing keys and others may read or write it (mode %03o); run: chmod 600 %s",
+		 path, st.st_mode & 0777, path);
+	return false;
+}
+
+/* A database needs the keys that signed what is in it: those beside it, made with it. Whoever comes second takes the
+ * first one's. */
+static char *keys_beside(const char *path, char *why, size_t size)
+{
+	struct buf line = buf_with_ceiling(2 * SHA256_BYTES + 2);
+	uint8_t key[SHA256_BYTES];
+	char *text = file_read(path, KEYS_BYTES_MAX, NULL);
+
+	if (!text && errno == ENOENT) {
+		crypt_random(key, sizeof key);
+		hex_encode(&line, key, sizeof key);
+		buf_addc(&line, '\n');
+		if (file_folder(path) && (file_write_new(path, buf_slice(&line)) || errno == EEXIST))
+			text = file_read(path, KEYS_BYTES_MAX, NULL);
+		crypt_wipe(key, sizeof key);
+		crypt_wipe(line.data, line.n);
+	}
+	if (!text)
+		snprintf(why, size, "%s: %s", path, strerror(errno));
+	buf_free(&line);
+	if (text && !keys_are_private(path, why, size)) {
+		crypt_wipe(text, strlen(text));
+		free(TAKE(text));
+	}
+	return text;
+}
+
+static char *keys_read(const struct conf *conf, char path[PATH_MAX], char *why, size_t size)
+{
+	char *text;
+
+	if (!*conf->session_key_file) {
+		snprintf(path, PATH_MAX, "%s.key", conf->store_path);
+		return keys_beside(path, why, size);
+	}
+	snprintf(path, PATH_MAX, "%s", conf->session_key_file);
+	text = file_read(path, KEYS_BYTES_MAX, NULL);
+	if (!text)
+		snprintf(why, size, "session.key_file %s: %s", path, strerror(errno));
+	return text;
+}
+
+/* With the memory store and no file, keys of this process alone. */
 static struct session_keys *keys_load(const struct conf *conf, char *why, size_t size)
 {
+	bool kept = *conf->session_key_file || conf->store_kind == STORE_KIND_SQLITE;
 	const char *reason = NULL;
 	struct session_keys *keys;
-	char *text = NULL;
+	char path[PATH_MAX] = "", *text = NULL;
 
-	if (*conf->session_key_file && !(text = file_read(conf->session_key_file, 64 * 1024, NULL))) {
-		snprintf(why, size, "session.key_file %s: %s", conf->session_key_file, strerror(errno));
+	if (kept && !(text = keys_read(conf, path, why, size)))
 		return NULL;
-	}
 	keys = session_keys_new(text, &reason);
 	if (!keys)
-		snprintf(why, size, "session.key_file %s: %s", conf->session_key_file, reason);
+		snprintf(why, size, "%s%s: %s", *conf->session_key_file ? "session.key_file " : "", path, reason);
 	if (text)
 		crypt_wipe(text, strlen(text));
 	free(text);
@@ -287,6 +362,7 @@ static void keys_set(void)
 
 	cursors.n = keys_derive(cursors.v, "cursor");
 	gateway.sealing.n = keys_derive(gateway.sealing.v, "request state");
+	gateway.journal.n = keys_derive(gateway.journal.v, "journal");
 	tools_set_keys(handles, n, &cursors);
 	crypt_wipe(handles, sizeof handles);
 	crypt_wipe(&cursors, sizeof cursors);
@@ -296,6 +372,7 @@ static void state_new(const struct conf *conf, struct keyring *keys)
 {
 	gateway.conf = conf;
 	gateway.keys = keys;
+	gateway.stored = true;
 	gateway.streams = stream_pool_new(STREAMS_BYTES_MAX);
 	gateway.sessions = session_table_new(gateway.session_keys, limits_of_sessions(conf), gateway.streams);
 	for (int i = 0; i < CHANGES_N; i++) /* a client of the process before this one is behind */
@@ -321,6 +398,7 @@ static void state_free(void)
 		free(gateway.listeners.updated[i].connection);
 	}
 	crypt_wipe(&gateway.sealing, sizeof gateway.sealing);
+	crypt_wipe(&gateway.journal, sizeof gateway.journal);
 	session_keys_free(gateway.session_keys);
 	keyring_free(gateway.keys);
 	tools_free();
@@ -335,11 +413,41 @@ static void state_free(void)
 	gateway = (struct gateway){0};
 }
 
+struct health {
+	struct mail mail;
+	bool ready;
+};
+
+static void health_deliver(struct mail *m)
+{
+	struct health *h = container_of(m, struct health, mail);
+
+	OWNED_BY(THREAD_NET);
+	gateway.stored = h->ready;
+	free(h);
+}
+
+static void store_health(bool ready, const char *why)
+{
+	struct health *h = xalloc(sizeof *h);
+
+	log_event(ready ? LOG_INFO : LOG_ERROR, ready ? "store_ready" : "store_not_ready", log_text("reason", why));
+	*h = (struct health){.mail = {.deliver = health_deliver}, .ready = ready};
+	mail_post(THREAD_NET, &h->mail);
+}
+
+/* What other replicas do is read from the records themselves. */
+static void store_heard(const char *channel, struct slice value)
+{
+	(void)channel, (void)value;
+}
+
+static const struct store_ops store_ops = {.health = store_health, .heard = store_heard};
 static const struct snowflake_ops upstream_ops = {.answer_early = answer_early, .notice = call_notice};
 
 static bool drivers_start(const struct conf *conf, transport_start_f *start, char *why, size_t size)
 {
-	if (!store_start(conf, why, size))
+	if (!store_start(conf, &store_ops, why, size))
 		return false;
 	if (!snowflake_start(conf, &upstream_ops, why, size)) {
 		store_stop();

@@ -6,6 +6,7 @@
 #define SNOWGATE_GATEWAY_INTERNAL_H
 
 #include "account.h"
+#include "journal.h"
 #include "queue.h"
 #include "snowgate/auth.h"
 #include "snowgate/file.h"
@@ -39,15 +40,19 @@ struct ticket {
 	uint64_t first_ask; /* number of its first open question */
 	char *request_id;   /* raw token, for notifications/cancelled; NULL for none */
 	bool slot, cancelled, modern;
-	char result[20];            /* GET /results: the request's id; "" for all others */
-	bool exports;               /* its answer is a stream of bytes, which is open */
-	bool revoked;               /* GET /results: no key and policy lets its principal in any more */
-	size_t emitted;             /* bytes of the piece at hand that its client has been given */
-	struct timer lifetime;      /* of that stream */
-	bool lone;                  /* nobody can come back for its answer: standard input and output */
-	bool watching;              /* executes nothing: waits for a statement that exists */
-	bool by_header;             /* its session was named by the header: door 1 */
-	struct ticket *by_exchange; /* next in its bucket */
+	bool left;   /* to the process that comes after this one */
+	bool adopts; /* its call begins again, and has not been given its stream yet */
+	char operation[OPERATION_ID_SIZE]; /* its record's id, once its stream is in it; "" before */
+	uint64_t recorded;                 /* number of the event that its answer is, where the store has it; else 0 */
+	char result[20];                   /* GET /results: the request's id; "" for all others */
+	bool exports;                      /* its answer is a stream of bytes, which is open */
+	bool revoked;                      /* GET /results: no key and policy lets its principal in any more */
+	size_t emitted;                    /* bytes of the piece at hand that its client has been given */
+	struct timer lifetime;             /* of that stream */
+	bool lone;                         /* nobody can come back for its answer: standard input and output */
+	bool watching;                     /* executes nothing: waits for a statement that exists */
+	bool by_header;                    /* its session was named by the header: door 1 */
+	struct ticket *by_exchange;        /* next in its bucket */
 	struct ticket *session_next, *session_prev;
 	struct {                 /* what the client wants to be told; notice.c */
 		bool may_stream; /* the client takes a stream, and the call is one that may become one */
@@ -126,6 +131,8 @@ struct gateway {
 	size_t asking_bytes;
 	uint64_t asked;           /* questions sent so far: no two have the same id */
 	struct seal_keys sealing; /* request states; read-only after start */
+	struct seal_keys journal; /* messages and events in the store; read-only after start, any thread */
+	bool stored;              /* the store is well */
 	struct batch *batches;
 };
 extern struct gateway gateway;
@@ -185,8 +192,19 @@ enum verdict bind_listen(struct call *c);
 enum verdict bind_subscribe(struct call *c, bool on);
 
 /* ---- stream.c: calls that become streams ---- */
-/* The answer becomes a stream where it can; else everything stays as it was. False: it is none. */
+/* The answer becomes a stream where it can; else everything stays as it was. False: it is none. A stream with ids is
+ * not shown to its client before its record is in the store. */
 bool ticket_stream(struct ticket *t);
+/* The call's own stream is in its record now; or could not be put there, and is one without ids. */
+void ticket_journaled(struct ticket *t, const char *operation, bool fine);
+bool ticket_unrecorded(const struct ticket *t); /* it has a stream that waits for that */
+/* Asks for it again, wherever the call is. */
+void ticket_record(struct ticket *t);
+/* Its events up to `number` are in the store; or that one could not be put there. */
+void stream_told(struct stream *s, uint64_t number, bool fine);
+/* The work is over and the call is at hand: what its stream still needs goes to the store, and what its answer is to be
+ * there is put into c->op. */
+void ticket_conclude(struct ticket *t, struct call *c);
 /* The first thing a reader gets who can come back: where he is, and after what time he may (2025-11-25). */
 void stream_prime(struct listener *l, uint64_t number);
 /* Adds an event to a call's stream and sends it on. False where there is no room. */
@@ -275,10 +293,47 @@ void answer_early(struct call *c); /* SNOWFLAKE: snowflake_ops */
 /* Moves the answer to its exchange; into nothing where the client has left or the listeners are closed. */
 void answer_send(handle_t exchange, struct answer *a);
 
-/* ---- durable.c ---- */
+/* The answer of a call into its c->http. */
+void reply_answer(struct call *c, const struct ticket *t);
+
+/* ---- bind.c ---- */
+/* A call that begins again, and what became of its stream is known. */
+enum verdict bind_again(struct call *c);
 /* The session as it is now must be in the store before the call is answered. */
 void durable_session(struct call *c, const struct session *s);
 
+/* ---- durable.c ---- */
+#define GROUP_SIZE 33 /* the store's group of a principal: 32 hex digits and a NUL */
+void group_of(char group[GROUP_SIZE], const struct principal *p);
+/* Records the call with this stream; ticket_journaled() tells. Whoever holds the call. */
+void journal_put(struct call *c, const char *stream);
+/* An event of a recorded stream; stream_told() tells. */
+void event_post(const struct session *s, const struct stream *stream, const char *operation,
+		const struct stream_event *e);
+/* What STEP_resume found. */
+struct found {
+	char id[OPERATION_ID_SIZE];
+	uint64_t version;
+	struct buf record;
+	struct store_row *events;
+};
+/* Takes up what a process before this one left under way. */
+void durable_left(void);
+
+/* ---- adopt.c: work that another process, or another call, has begun ---- */
+/* An operation that has not ended: its call begins again, and finds its statement where it is. */
+void adopt_left(const char *id, uint64_t version, struct slice record);
+/* The stream that was found, back in its session; its call begins again, where its answer has to be made. NULL: it was
+ * none of this session's, or cannot be gone on with. */
+struct stream *adopt_stream(struct call *c, struct session *s);
+/* A call that begins again and whose session has ended: true where its plan is now to cancel its statement. */
+bool adopt_orphan(struct call *c);
+/* A call that begins again: what it was given before. False: c->fault is set. */
+bool adopt_bound(struct call *c, struct ticket *t) MUST_USE;
+/* The plan is made: its statement is the one that there is. False: it may not be sent again, and the answer says so. */
+bool adopt_planned(struct call *c) MUST_USE;
+/* A call with the idempotency key of an operation goes on with that one's statement. False: c->answer says why not. */
+bool journal_join(struct call *c, const char *id, uint64_t version, struct slice record) MUST_USE;
 /* ---- worker.c: main ---- */
 void worker_start(void);
 void worker_stop(void);

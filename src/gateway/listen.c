@@ -134,6 +134,10 @@ static enum verdict get_resumed(struct call *c, struct ticket *t, const char *la
 	if (!stream_event_id_read(slice_of(last), id, &number))
 		return resume_refused(c, "unknown");
 	s = stream_find(&t->session->streams, id, number);
+	if (!s && !c->sought)
+		return call_goto(c, STEP_resume);
+	if (!s && c->found && adopt_stream(c, t->session))
+		s = stream_find(&t->session->streams, id, number);
 	if (!s)
 		return resume_refused(c, "unknown");
 	return stream_over(s, number) ? resume_refused(c, "over") : resume_call(c, t, s, number);
@@ -149,6 +153,11 @@ enum verdict bind_get(struct call *c)
 	if (!request_accepts(c->request, TYPE_STREAM))
 		return call_fail(c, ERR_NOT_ACCEPTABLE, "a GET is answered with text/event-stream; accept it");
 	return last ? get_resumed(c, t, last) : get_standalone(c, t);
+}
+
+enum verdict step_resumed(struct call *c)
+{
+	return c->request->method == HTTP_GET ? bind_get(c) : bind_again(c);
 }
 
 /* ---- subscriptions/listen ---- */

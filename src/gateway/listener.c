@@ -230,7 +230,7 @@ static void pump_call(struct listener *l)
 			return;
 		}
 	}
-	if (s->finished) /* read to its end before */
+	if (stream_over(s, l->sent)) /* read to its end before */
 		listener_close(l);
 }
 

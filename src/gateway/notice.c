@@ -6,6 +6,7 @@
 
 #define PROGRESS_GAP  (250 * USEC_PER_MS) /* least time between two progress notifications */
 #define PROGRESS_TICK (2 * USEC_PER_S)    /* while nothing else is to be told */
+#define RECORD_TICK   (100 * USEC_PER_MS) /* until its call was met where it can be recorded */
 
 static void tell_tick(struct timer *timer);
 
@@ -24,7 +25,7 @@ static bool streams_when_slow(const struct ticket *t)
 void tell_begin(struct ticket *t, const struct call *c)
 {
 	t->tell.born = c->born;
-	t->tell.may_stream = t->exchange && request_accepts(c->request, TYPE_STREAM);
+	t->tell.may_stream = (t->exchange || t->stream) && request_accepts(c->request, TYPE_STREAM);
 	if (!t->tell.may_stream || !streams_when_slow(t))
 		return;
 	t->tell.timer.fire = tell_tick;
@@ -77,7 +78,17 @@ static void tell_tick(struct timer *timer)
 {
 	struct ticket *t = container_of(timer, struct ticket, tell.timer);
 
-	if (t->cancelled || !ticket_stream(t) || !wants_progress(t))
+	bool asked = t->stream != NULL;
+
+	if (t->cancelled || !ticket_stream(t))
+		return;
+	if (ticket_unrecorded(t)) {
+		if (asked)
+			ticket_record(t);
+		timer_set(gateway.wheel, timer, clock_now() + RECORD_TICK);
+		return;
+	}
+	if (!wants_progress(t))
 		return;
 	if (t->waiting)
 		notice_queued(t, &t->tell.latest);
@@ -109,7 +120,10 @@ static void tell_progress(struct ticket *t, const struct notice *n)
 		return;
 	if (!early)
 		send_progress(t, n);
-	timer_set(gateway.wheel, &t->tell.timer, early ? t->tell.last + PROGRESS_GAP : now + PROGRESS_TICK);
+	if (!ticket_unrecorded(t))
+		timer_set(gateway.wheel, &t->tell.timer, early ? t->tell.last + PROGRESS_GAP : now + PROGRESS_TICK);
+	else if (!timer_pending(&t->tell.timer))
+		timer_set(gateway.wheel, &t->tell.timer, now + RECORD_TICK);
 }
 
 void tell(struct ticket *t, const struct notice *n)

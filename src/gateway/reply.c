@@ -109,8 +109,10 @@ static void reply_log(const struct call *c, const struct ticket *t, int status)
 }
 
 /* A cancelled legacy call gets no response; the exchange still needs an end. */
-static void reply_answer(struct call *c, const struct ticket *t, struct answer *a)
+void reply_answer(struct call *c, const struct ticket *t)
 {
+	struct answer *a = &c->http;
+
 	if (c->request->result)
 		export_answer(c, a);
 	else if (c->fault.err != ERR_OK)
@@ -137,8 +139,9 @@ enum verdict step_reply(struct call *c)
 	bool answered = export_end(c, t) || ticket_answered(t);
 
 	slot_release(t);
-	if (!answered)
-		reply_answer(c, t, &c->http);
+	t->recorded = c->op.number;
+	if (!answered && !c->http.status)
+		reply_answer(c, t);
 	reply_log(c, t, c->http.status);
 	if (!c->answered) { /* else it was counted when it was answered early */
 		metric_count(METRIC_calls, outcome_of(c, t));

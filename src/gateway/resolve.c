@@ -21,6 +21,8 @@ static enum verdict resolve_planned(struct call *c)
 	}
 	if (c->asks_n > 0)
 		return call_goto(c, STEP_ask);
+	if (c->op.again && !adopt_planned(c))
+		return call_goto(c, STEP_settle);
 	return call_goto(c, c->plan_n > 0 ? STEP_admit : STEP_settle);
 }
 

@@ -202,5 +202,8 @@ enum verdict step_settle(struct call *c)
 	}
 	settle_updates(c);
 	settle_counters(c, t->session);
-	return call_goto(c, c->durable.put || c->durable.operation ? STEP_event : STEP_reply);
+	if (t->left) /* its record stays for whoever serves the store next */
+		return call_goto(c, STEP_reply);
+	ticket_conclude(t, c);
+	return call_goto(c, c->durable.put || (c->op.version && !c->op.over) ? STEP_event : STEP_reply);
 }

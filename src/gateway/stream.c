@@ -1,6 +1,8 @@
 /* Calls whose answer becomes a stream of events. */
 #include "gateway_internal.h"
 
+#include <string.h>
+
 void stream_forsake(struct stream *s)
 {
 	if (!s->exchange && !s->ticket && !s->set)
@@ -22,39 +24,71 @@ void stream_prime(struct listener *l, uint64_t number)
 	l->primed |= gateway.transport->stream_send(gateway.transport, l->exchange, &e) == STREAM_SENT;
 }
 
-/* The stream is there before its reader, so that whatever the transport says of him finds it. */
-static bool stream_begin(struct ticket *t)
+/* The answer becomes a stream of events. False: its client has left. */
+static bool stream_show(struct ticket *t)
 {
-	struct stream_set *set = t->by_header && !t->lone ? &t->session->streams : NULL;
+	struct stream *s = t->stream;
 	struct listener *l;
 	struct answer head;
 
-	t->stream = stream_new(gateway.streams, set, t->self);
-	if (!t->stream)
-		return false;
 	answer_init(&head, 200, "text/event-stream");
-	if (set)
+	if (s->set)
 		answer_header(&head, "Mcp-Session-Id", "%s", t->session->id);
 	l = listener_open(LISTENER_CALL, t->exchange, t->account, t->session, &head);
-	if (!l) {
-		stream_free(gateway.streams, TAKE(t->stream));
+	if (!l)
 		return false;
-	}
-	l->stream = t->stream;
-	t->stream->exchange = t->exchange;
+	l->stream = s;
+	s->exchange = t->exchange;
 	if (primes(t))
 		stream_prime(l, 0);
 	return true;
 }
 
-bool ticket_stream(struct ticket *t)
+/* ---- what the store must have before it is shown ---- */
+
+struct asked {
+	handle_t ticket;
+	char stream[STREAM_ID_SIZE];
+};
+
+static void asked_visit(struct call *c, void *arg)
 {
-	OWNED_BY(THREAD_NET);
-	if (t->stream)
-		return true;
-	if (!t->tell.may_stream || !t->exchange || t->cancelled)
-		return false;
-	return listener_room(t->account, t->tell.limits) && stream_begin(t);
+	struct asked *asked = arg;
+
+	if (c)
+		journal_put(c, asked->stream);
+	free(asked);
+}
+
+bool ticket_unrecorded(const struct ticket *t)
+{
+	return t->stream && t->stream->holds && !*t->operation;
+}
+
+void ticket_record(struct ticket *t)
+{
+	struct call *c = t->waiting ? t->waiting : t->asking;
+	struct asked *asked;
+
+	if (c) {
+		journal_put(c, t->stream->id);
+		return;
+	}
+	asked = xalloc(sizeof *asked);
+	*asked = (struct asked){.ticket = t->self};
+	memcpy(asked->stream, t->stream->id, sizeof asked->stream);
+	snowflake_visit(t->self, asked_visit, asked);
+}
+
+/* Each event once, in order; the store keeps the order. */
+static void events_post(struct stream *s, const struct session *session, const char *operation)
+{
+	for (const struct stream_event *e = s->first; e; e = e->next) {
+		if (e->number <= s->posted)
+			continue;
+		event_post(session, s, operation, e);
+		s->posted = e->number;
+	}
 }
 
 static void stream_pump(struct stream *s)
@@ -67,12 +101,70 @@ static void stream_pump(struct stream *s)
 		stream_forsake(s);
 }
 
+void stream_told(struct stream *s, uint64_t number, bool fine)
+{
+	OWNED_BY(THREAD_NET);
+	if (fine)
+		stream_commit(s, number);
+	else
+		stream_leave(s);
+	stream_pump(s);
+}
+
+void ticket_journaled(struct ticket *t, const char *operation, bool fine)
+{
+	struct stream *s = t->stream;
+
+	if (fine) {
+		memcpy(t->operation, operation, sizeof t->operation);
+		events_post(s, t->session, operation);
+	} else {
+		log_event(LOG_WARN, "stream_not_recorded", log_text("request", t->request_id));
+		stream_leave(s);
+	}
+	if (t->exchange && !s->exchange && !stream_show(t)) {
+		ticket_leave_stream(t);
+		stream_free(gateway.streams, s);
+		return;
+	}
+	stream_pump(s);
+}
+
+/* ---- the stream of a call ---- */
+
+static bool stream_begin(struct ticket *t)
+{
+	struct stream_set *set = t->by_header && !t->lone ? &t->session->streams : NULL;
+
+	t->stream = stream_new(gateway.streams, set, t->self);
+	if (!t->stream)
+		return false;
+	t->stream->holds = set != NULL;
+	if (set)
+		ticket_record(t);
+	else if (!stream_show(t))
+		stream_free(gateway.streams, TAKE(t->stream));
+	return t->stream != NULL;
+}
+
+bool ticket_stream(struct ticket *t)
+{
+	OWNED_BY(THREAD_NET);
+	if (t->stream)
+		return true;
+	if (!t->tell.may_stream || !t->exchange || t->cancelled)
+		return false;
+	return listener_room(t->account, t->tell.limits) && stream_begin(t);
+}
+
 bool ticket_event(struct ticket *t, struct slice data, bool last)
 {
 	struct stream *s = t->stream;
 
 	if (!stream_append(gateway.streams, s, data, last, clock_now()))
 		return false;
+	if (s->holds && *t->operation)
+		events_post(s, t->session, t->operation);
 	if (last)
 		ticket_leave_stream(t);
 	stream_pump(s);
@@ -100,25 +192,119 @@ static void stream_abandon(struct ticket *t)
 	stream_free(gateway.streams, s);
 }
 
-void ticket_finish(struct ticket *t, struct answer *a)
+/* Nobody has seen it yet: the answer goes out as any other. */
+static bool stream_unseen(struct ticket *t)
 {
-	static const char *const too_large = "the answer does not fit into the stream's memory; ask for fewer rows";
+	const struct stream *s = t->stream;
+
+	return t->exchange && !s->exchange && (!s->first || !s->holds);
+}
+
+static void stream_drop(struct ticket *t)
+{
+	struct stream *s = TAKE(t->stream);
+
+	s->ticket = 0;
+	stream_free(gateway.streams, s);
+}
+
+/* It is not in the store, and nobody can wait for that any more: one without ids. */
+static void stream_hurry(struct ticket *t)
+{
+	stream_leave(t->stream);
+	if (t->exchange && !t->stream->exchange && !stream_show(t))
+		ticket_leave_exchange(t);
+}
+
+static const char too_large[] = "the answer does not fit into the stream's memory; ask for fewer rows";
+
+/* False: not even that it is too large can be said. */
+static bool event_too_large(struct ticket *t)
+{
 	struct mcp_fault fault = {ERR_OVERLOADED, too_large, NULL};
 	struct answer instead;
+	bool sent;
 
-	if (a->body.n && ticket_event(t, buf_slice(&a->body), true)) {
-		answer_free(a);
-		return;
-	}
-	if (a->body.n) {
-		answer_error(&instead, NULL, t->modern ? ERA_MODERN : ERA_LEGACY, slice_of(t->request_id), &fault);
-		if (!ticket_event(t, buf_slice(&instead.body), true))
-			stream_abandon(t);
-		answer_free(&instead);
+	answer_error(&instead, NULL, t->modern ? ERA_MODERN : ERA_LEGACY, slice_of(t->request_id), &fault);
+	sent = ticket_event(t, buf_slice(&instead.body), true);
+	answer_free(&instead);
+	return sent;
+}
+
+/* Its answer was added when the work was over, and is shown now. */
+static void stream_settled(struct ticket *t)
+{
+	struct stream *s = t->stream;
+
+	if (t->recorded)
+		stream_commit(s, t->recorded);
+	else
+		stream_leave(s);
+	ticket_leave_stream(t);
+	stream_pump(s);
+}
+
+void ticket_finish(struct ticket *t, struct answer *a)
+{
+	if (t->stream->finished) {
+		stream_settled(t);
+	} else if (stream_unseen(t)) {
+		stream_drop(t);
+		ticket_answer(t, a);
 	} else {
-		stream_abandon(t);
+		if (ticket_unrecorded(t))
+			stream_hurry(t);
+		if (!a->body.n || (!ticket_event(t, buf_slice(&a->body), true) && !event_too_large(t)))
+			stream_abandon(t);
 	}
 	answer_free(a);
+}
+
+/* Rows are not for the store. */
+static bool has_rows(const struct call *c)
+{
+	for (size_t i = 0; i < c->plan_n; i++)
+		if (c->plan[i].rows_n > 0)
+			return c->fault.err == ERR_OK && !c->answer.is_error && !c->change.wanted;
+	return false;
+}
+
+/* The answer joins the stream, where it waits until the store has it. */
+static void conclude_with(struct ticket *t, struct call *c)
+{
+	struct stream *s = t->stream;
+
+	c->op.last = has_rows(c) ? 'r' : 'l';
+	reply_answer(c, t);
+	if (!stream_append(gateway.streams, s, buf_slice(&c->http.body), true, clock_now())) {
+		c->op.last = 'l';
+		c->fault = (struct mcp_fault){ERR_OVERLOADED, too_large, NULL};
+		answer_free(&c->http);
+		reply_answer(c, t);
+		if (c->op.over || !stream_append(gateway.streams, s, buf_slice(&c->http.body), true, clock_now())) {
+			c->op.last = 0;
+			return;
+		}
+	}
+	s->posted = c->op.number = s->newest->number;
+}
+
+void ticket_conclude(struct ticket *t, struct call *c)
+{
+	struct stream *s = t->stream;
+
+	if (!s || !s->holds || t->cancelled)
+		return;
+	if (ticket_unrecorded(t)) {
+		if (!c->op.version && stream_unseen(t)) {
+			stream_drop(t);
+			return;
+		}
+		journal_put(c, s->id);
+		memcpy(t->operation, c->op.id, sizeof t->operation);
+	}
+	events_post(s, t->session, t->operation);
+	conclude_with(t, c);
 }
 
 bool stream_release(handle_t ticket)

@@ -96,10 +96,10 @@ static void drop_first(struct stream_pool *pool, struct stream *s)
 
 /* ---- opening and ending ---- */
 
-/* Finished, and nobody reads it: it may go. */
+/* Finished, and nobody reads it or has to do with it: it may go. */
 static bool is_spare(const struct stream *s)
 {
-	return s->finished && !s->exchange;
+	return s->finished && !s->exchange && !s->ticket;
 }
 
 static bool drop_spare_of_set(struct stream_pool *pool, struct stream_set *set)
@@ -157,6 +157,38 @@ struct stream *stream_new(struct stream_pool *pool, struct stream_set *set, hand
 	}
 	pool->count++;
 	return s;
+}
+
+struct stream *stream_restore(struct stream_pool *pool, struct stream_set *set, const char *id, uint64_t events)
+{
+	if (set_find(set, id) || (set->n >= STREAM_SET_MAX && !drop_spare_of_set(pool, set)))
+		return NULL;
+	struct stream *s = xalloc(sizeof(*s));
+	memcpy(s->id, id, STREAM_ID_SIZE);
+	s->next_number = events + 1;
+	s->holds = true;
+	s->committed = s->posted = events;
+	set_add(set, s);
+	pool->count++;
+	return s;
+}
+
+void stream_commit(struct stream *s, uint64_t number)
+{
+	if (number > s->committed)
+		s->committed = number;
+}
+
+void stream_leave(struct stream *s)
+{
+	set_remove(s);
+	s->set = NULL;
+	s->holds = false;
+}
+
+struct stream *stream_of(const struct stream_set *set, const char *id)
+{
+	return set_find(set, id);
 }
 
 void stream_free(struct stream_pool *pool, struct stream *s)
@@ -225,10 +257,10 @@ const struct stream_event *stream_after(const struct stream *s, uint64_t after)
 	if (!s->newest || s->newest->number <= after)
 		return NULL;
 	if (s->newest->number - 1 == after)
-		return s->newest; /* the usual case: the reader keeps up */
+		e = s->newest; /* the usual case: the reader keeps up */
 	while (e->number <= after)
 		e = e->next;
-	return e;
+	return s->holds && e->number > s->committed ? NULL : e;
 }
 
 void stream_sent(struct stream_pool *pool, struct stream *s, uint64_t number)
@@ -299,7 +331,7 @@ size_t stream_expire(struct stream_pool *pool, usec_t before, size_t most)
 	struct stream *next, *s = pool->done_first;
 	for (; s && n < most && s->ended < before; s = next) {
 		next = s->done_next;
-		if (s->exchange)
+		if (!is_spare(s))
 			continue;
 		stream_free(pool, s);
 		n++;

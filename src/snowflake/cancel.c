@@ -1,4 +1,5 @@
-/* Cancels by ticket: mailed from anywhere, kept while their call is not here yet, forgotten after a while. */
+/* Calls named by ticket, from anywhere: cancels, kept while their call is not here yet and forgotten after a while; and
+ * visits, which find it or do not. */
 #include "internal.h"
 
 enum { REMEMBERED_MAX = 65536, BUCKETS = 4096 };
@@ -105,4 +106,28 @@ void snowflake_cancel(handle_t ticket)
 	cancel->ticket = ticket;
 	cancel->mail.deliver = deliver_cancel;
 	mail_post(THREAD_SNOWFLAKE, &cancel->mail);
+}
+
+struct visit {
+	struct mail mail;
+	handle_t ticket;
+	void (*visit)(struct call *c, void *arg);
+	void *arg;
+};
+
+static void deliver_visit(struct mail *m)
+{
+	struct visit *v = container_of(m, struct visit, mail);
+	const struct job *j = job_find(v->ticket);
+
+	v->visit(j ? j->call : NULL, v->arg);
+	free(v);
+}
+
+void snowflake_visit(handle_t ticket, void (*visit)(struct call *c, void *arg), void *arg)
+{
+	struct visit *v = xalloc(sizeof *v);
+
+	*v = (struct visit){.mail = {.deliver = deliver_visit}, .ticket = ticket, .visit = visit, .arg = arg};
+	mail_post(THREAD_SNOWFLAKE, &v->mail);
 }

@@ -31,9 +31,10 @@ enum verdict step_sign(struct call *c)
 		j->pooled.began = began;
 	if (state == TOKEN_FAILED)
 		return statement_fail_with(c, ERR_UPSTREAM_AUTH, message);
-	if (s->kind == STATEMENT_RUN)
+	j->perhaps |= s->again;
+	if (s->kind == STATEMENT_RUN && !s->handle[0])
 		notice(c, LEVEL_DEBUG, "submitting statement %zu of %zu", c->plan_at + 1, c->plan_n);
-	if (s->kind == STATEMENT_RUN || s->kind == STATEMENT_REST)
+	if ((s->kind == STATEMENT_RUN && !s->handle[0]) || s->kind == STATEMENT_REST)
 		return call_goto(c, STEP_submit);
 	s->state = STATEMENT_RUNNING;
 	return call_goto(c, STEP_poll);

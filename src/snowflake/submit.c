@@ -63,5 +63,5 @@ enum verdict submit_done(struct call *c, struct job *j, struct reading *r)
 		return fetch_decode(c, j, 0);
 	request_begin(j, s);
 	notice(c, LEVEL_INFO, "running as query %s", s->handle);
-	return statement_go(c, j, s->write ? STEP_handle : STEP_poll);
+	return statement_go(c, j, s->write || c->op.version ? STEP_handle : STEP_poll);
 }

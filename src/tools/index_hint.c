@@ -189,7 +189,7 @@ static void hint_end(struct call *c)
 /* Nothing may be sent beside a write, whose record ends with it, or where the session was to change. */
 static bool hint_may_ask(const struct call *c, const struct hint *h)
 {
-	return h->s->kind == STATEMENT_RUN && !h->s->write && !c->durable.operation && !c->change.wanted &&
+	return h->s->kind == STATEMENT_RUN && !h->s->write && !c->op.version && !c->change.wanted &&
 	       c->plan_n < PLAN_MAX;
 }
 

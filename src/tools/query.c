@@ -183,7 +183,38 @@ static int refuse_transaction(struct call *c)
 	return ERR_GUARD;
 }
 
-int plan_execute_query(struct call *c)
+/* The same key, the same arguments: the first outcome. How rows are shown is not among the arguments. */
+static int claim_key(struct call *c)
+{
+	static const char *const shown[] = {"idempotency_key", "wait_seconds", "limit", "format", "to", "session"};
+	const char *key = json_text_of(c->arguments, "idempotency_key");
+	struct buf text = buf_with_ceiling(8 << 20), hex = buf_with_ceiling(80);
+	json_t *arguments;
+	struct sha256 hash;
+
+	if (!key || c->plan_n != 1 || !c->plan[0].write)
+		return ERR_OK;
+	principal_encode(&text, &c->request->principal);
+	buf_adds(&text, key);
+	hash = crypt_sha256(text.data, text.n);
+	hex_encode(&hex, hash.bytes, sizeof hash.bytes);
+	c->op.claim = arena_strdup(c->arena, buf_text(&hex));
+	buf_clear(&text);
+	buf_clear(&hex);
+	arguments = json_copy(c->arguments);
+	for (size_t i = 0; i < ARRAY_LEN(shown); i++)
+		json_object_del(arguments, shown[i]);
+	json_write_canonical(&text, arguments);
+	json_decref(arguments);
+	hash = crypt_sha256(text.data, text.n);
+	hex_encode(&hex, hash.bytes, sizeof hash.bytes);
+	c->op.digest = arena_strdup(c->arena, buf_text(&hex));
+	buf_free(&text);
+	buf_free(&hex);
+	return c->op.claim && c->op.digest ? ERR_OK : refuse_memory(c);
+}
+
+static int plan_query(struct call *c)
 {
 	const char *sql = json_text_of(c->arguments, "query");
 	struct guard_verdict v;
@@ -205,6 +236,13 @@ int plan_execute_query(struct call *c)
 		return rc == ERR_OK ? plan_effect(c, &v) : rc;
 	}
 	return plan_statement(c, sql, &v);
+}
+
+int plan_execute_query(struct call *c)
+{
+	int rc = plan_query(c);
+
+	return rc == ERR_OK ? claim_key(c) : rc;
 }
 
 void answer_execute_query(struct call *c)

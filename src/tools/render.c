@@ -59,7 +59,7 @@ static const char *shown_handle(struct call *c, const struct statement *s)
 static void shown_init(struct call *c, struct shown *v, const struct statement *s)
 {
 	*v = (struct shown){.s = s, .handle = ""};
-	v->elapsed_ms = (clock_now() - c->born) / USEC_PER_MS;
+	v->elapsed_ms = call_elapsed_ms(c);
 }
 
 /* ---- csv ---- */
@@ -154,7 +154,7 @@ static bool answer_json(struct call *c, const struct statement *s)
 static void answer_running(struct call *c, const struct statement *s)
 {
 	const char *handle = statement_handle_text(c, s);
-	int64_t ms = (clock_now() - c->born) / USEC_PER_MS;
+	int64_t ms = call_elapsed_ms(c);
 	struct buf *b = &c->answer.structured;
 
 	if (c->format == ROWS_JSON) {

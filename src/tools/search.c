@@ -208,7 +208,7 @@ static json_t *index_json(const struct searching *g)
 
 static void head_write(struct call *c, const struct searching *g, size_t rows)
 {
-	int64_t ms = (clock_now() - c->born) / USEC_PER_MS;
+	int64_t ms = call_elapsed_ms(c);
 	struct buf *b = &c->answer.text;
 
 	if (c->offset || g->next)
@@ -264,7 +264,7 @@ static bool answer_json(struct call *c, struct searching *g)
 		 g->search.some ? "false" : "true");
 	member_write(b, "index", index_json(g));
 	member_write(b, "context", context_json(&g->context));
-	return buf_addf(b, ",\"elapsedMs\":%lld}", (long long)((clock_now() - c->born) / USEC_PER_MS)) &&
+	return buf_addf(b, ",\"elapsedMs\":%lld}", (long long)call_elapsed_ms(c)) &&
 	       buf_add(&c->answer.text, buf_text(b), b->n);
 }
 

@@ -18,6 +18,7 @@ CONFIGURATION = """\
 listen: {port: %(port)d}
 admin: {port: %(admin)d}
 log: {level: warn}
+store: {kind: %(store)s, path: snowgate.db}
 snowflake:
   max_in_flight: %(in_flight)d
   connection: bench
@@ -72,7 +73,7 @@ class Gateway:
     def __init__(self, bench, name, configuration, settings):
         self.configuration, self.log = configuration, os.path.join(bench.home, name + ".log")
         self.port, self.admin = free_ports(2)
-        self.settings = {"upstream": bench.upstream, "in_flight": 1000, **settings, "port": self.port,
+        self.settings = {"upstream": bench.upstream, "in_flight": 1000, "store": "memory", **settings, "port": self.port,
                          "admin": self.admin, "token": TOKEN}
         folder = os.path.join(bench.home, name)
         os.mkdir(folder)

@@ -195,3 +195,8 @@ void tool_error(struct call *c, enum err err UNUSED, const char *code UNUSED, co
 	va_end(args);
 	c->answer.is_error = true;
 }
+
+void tool_statement_error(struct call *c, const struct statement *s)
+{
+	tool_error(c, s->failure.err, NULL, NULL, "%s", s->failure.message);
+}

@@ -25,6 +25,7 @@ static const char configuration[] =
     "listen: {address: \"%s\", port: %d}\n"
     "admin: {address: \"\"}\n"
     "auth: {mode: none}\n"
+    "store: {kind: memory}\n"
     "mcp: {stream_after: 0s, retry: 100ms}\n"
     "limits: {default: {calls_per_minute: 1000000, burst: 100000, running: 100, queued: 1000}}\n"
     "snowflake: {connection: none, connections: {none: {account: none, user: none, host: 127.0.0.1, port: 1,\n"

@@ -205,6 +205,32 @@ void snowflake_cancel(handle_t ticket)
 	mail_post(THREAD_SNOWFLAKE, &cancel->mail);
 }
 
+struct visit {
+	struct mail mail;
+	handle_t ticket;
+	void (*visit)(struct call *c, void *arg);
+	void *arg;
+};
+
+static void visit_deliver(struct mail *m)
+{
+	struct visit *v = container_of(m, struct visit, mail);
+	struct job *j = upstream.jobs;
+
+	while (j && j->call->ticket != v->ticket)
+		j = j->next;
+	v->visit(j ? j->call : NULL, v->arg);
+	free(v);
+}
+
+void snowflake_visit(handle_t ticket, void (*visit)(struct call *c, void *arg), void *arg)
+{
+	struct visit *v = xalloc(sizeof *v);
+
+	*v = (struct visit){{.deliver = visit_deliver}, ticket, visit, arg};
+	mail_post(THREAD_SNOWFLAKE, &v->mail);
+}
+
 /* ---- the thread ---- */
 
 static void stop_deliver(struct mail *m)

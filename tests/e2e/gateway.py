@@ -196,6 +196,7 @@ class Gateway:
             "listen": {"port": 0}, "admin": {"port": 0},
             "auth": {"mode": "required" if keys else auth},
             "session": {"key_file": os.path.join(self.folder, "session-keys")},
+            "store": {"kind": "memory", "path": os.path.join(self.folder, "snowgate.db")},
             "snowflake": {"connection": "demo", "connections": {"demo": {
                 "account": "EMULATOR", "user": "DEMO", "host": "127.0.0.1", "port": port, "protocol": "http",
                 "authenticator": "programmatic_access_token", "token": TOKEN, "warehouse": "COMPUTE_WH",

@@ -153,6 +153,7 @@ export class Gateway {
 			listen: { port: 0 }, admin: { port: 0 },
 			auth: { mode: keys.length ? 'required' : 'none' },
 			session: { key_file: join(self.folder, 'session-keys') },
+			store: { kind: 'memory', path: join(self.folder, 'snowgate.db') },
 			snowflake: { connection: 'demo', connections: { demo: {
 				account: 'EMULATOR', user: 'DEMO', host: '127.0.0.1', port: upstream, protocol: 'http',
 				authenticator: 'programmatic_access_token', token: TOKEN, warehouse: 'COMPUTE_WH',

@@ -434,7 +434,8 @@ class Tokens(Identity):
         os.makedirs(SPCS_FOLDER)
         self.addCleanup(shutil.rmtree, "/snowflake", ignore_errors=True)
         shutil.copy(self.service_token, SPCS_FOLDER + "/token")
-        conf = {"listen": {"port": 0}, "admin": {"port": 0}, "auth": {"mode": "none"}}
+        conf = {"listen": {"port": 0}, "admin": {"port": 0}, "auth": {"mode": "none"},
+                "store": {"kind": "memory"}}
         path = self.write("spcs.yaml", json.dumps(conf))
         variables = {"SNOWFLAKE_ACCOUNT": "xy12345", "SNOWFLAKE_HOST": "127.0.0.1", "SNOWFLAKE_PROTOCOL": "http",
                      "SNOWFLAKE_PORT": str(self.emulator.port), "SNOWFLAKE_ROLE": "SYSADMIN", "HOME": self.folder}

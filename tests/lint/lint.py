@@ -41,6 +41,8 @@ CONFINED_HEADERS = [
     (re.compile(r"^curl/"), ["src/snowflake/"]),
     (re.compile(r"^openssl/"), ["src/core/crypt.c"]),
     (re.compile(r"^yaml\.h$"), ["src/core/"]),
+    (re.compile(r"^sqlite3\.h$"), ["src/store/sqlite"]),
+    (re.compile(r"^hiredis/"), ["src/store/valkey"]),
     (re.compile(r"^zlib\.h$"), ["src/snowflake/inflate.c", "src/emulator/"]),
     (re.compile(r"^(duckdb\.h|.*duckdb_api\.h)$"), ["src/emulator/"]),
 ]

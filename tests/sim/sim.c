@@ -102,6 +102,9 @@ static void sim_conf(void)
 				     .streams = 64};
 	script.conf.users = &sim.users;
 	script.conf.listen_max_connections = 1000;
+	script.conf.store_kind = STORE_KIND_MEMORY;
+	script.conf.store_timeout = 5 * USEC_PER_S;
+	script.conf.store_max_waiting = 10000;
 	script.conf.listen_drain = 30 * USEC_PER_S;
 	script.conf.snowflake_max_in_flight = 8;
 	script.conf.snowflake_max_waiting = 16;
@@ -136,12 +139,23 @@ static void sim_conf(void)
 	script.policy.limits = &sim.limits;
 }
 
+static void store_health(bool ready, const char *why)
+{
+	(void)ready, (void)why;
+}
+
+static void store_heard(const char *channel, struct slice value)
+{
+	(void)channel, (void)value;
+}
+
 /* `pool`: bytes of all streams; `wire`: NULL for the script. */
 static void sim_open_with(const struct script_line *lines, size_t n, size_t pool, struct wire *wire)
 {
 	static const struct snowflake_ops ops = {.answer_early = answer_early, .notice = call_notice};
 	static struct wire scripted = SCRIPT_WIRE;
 	static const struct seal_keys sealing = {1, {{{9}}}};
+	static const struct store_ops store_ops = {.health = store_health, .heard = store_heard};
 	const char *why;
 	char text[80];
 
@@ -152,9 +166,12 @@ static void sim_open_with(const struct script_line *lines, size_t n, size_t pool
 	sim_conf();
 	snowflake_open(&script.conf, &ops, wire ? wire : &scripted, script.wheel);
 	thread_play(THREAD_STORE);
-	assert_true(store_open(&script.conf, text, sizeof text));
+	assert_true(store_open(&script.conf, &store_ops, text, sizeof text));
 	thread_play(THREAD_NET);
 	gateway = (struct gateway){.conf = &script.conf,
+				   .keys = keyring_load("tests/sim/keys", text, sizeof text),
+				   .journal = sealing,
+				   .stored = true,
 				   .session_keys = session_keys_new(NULL, &why),
 				   .accounts = account_table_new(100),
 				   .tickets = handle_table_new(100),
@@ -211,6 +228,7 @@ static void sim_close(void)
 	tools_free();
 	session_table_free(gateway.sessions);
 	stream_pool_free(gateway.streams);
+	keyring_free(gateway.keys);
 	session_keys_free(gateway.session_keys);
 	account_table_free(gateway.accounts);
 	handle_table_free(gateway.tickets);

@@ -49,19 +49,24 @@
 static struct {
 	const char *accept, *subject, *last_event_id;
 	bool local;
+	bool still; /* nothing goes on until the test lets it */
 } next_request;
 
 static handle_t submit(struct request *rq)
 {
 	handle_t exchange = client_new();
+	bool still;
 
 	rq->accept = next_request.accept ? next_request.accept : BOTH;
 	rq->local = next_request.local;
 	if (next_request.subject)
 		snprintf(rq->principal.subject, sizeof rq->principal.subject, "%s", next_request.subject);
 	rq->mcp.last_event_id = next_request.last_event_id ? arena_strdup(rq->arena, next_request.last_event_id) : NULL;
+	still = next_request.still;
 	memset(&next_request, 0, sizeof next_request);
 	front_ops.request(NULL, exchange, rq);
+	while (!still && sim_turn()) /* what goes to the store comes back */
+		;
 	return exchange;
 }
 

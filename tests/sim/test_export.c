@@ -348,6 +348,8 @@ static void test_revoked(void **state)
 	b = ask("alice", false); /* Snowflake has not answered it */
 	sim_run_for(SECONDS(1));
 	clients_new_room = SIZE_MAX;
+	keyring_free(gateway.keys);
+	gateway.keys = NULL; /* alice is in none any more */
 	reload_listeners();
 	sim_run();
 	assert_true(client_of(a)->broken);

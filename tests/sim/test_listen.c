@@ -477,6 +477,7 @@ static void test_revoked(void **state)
 	snprintf(path, sizeof path, "%s/keys", folder);
 	assert_true(key_new(path, "alice", NULL, NULL, &secret, why, sizeof why));
 	assert_true(key_new(path, "bob", NULL, NULL, &secret, why, sizeof why));
+	keyring_free(gateway.keys);
 	gateway.keys = keyring_load(path, why, sizeof why);
 	s = session();
 	a = get(s, NULL);
@@ -500,7 +501,6 @@ static void test_revoked(void **state)
 	script.conf.policies_n = 0;
 	reload_listeners();
 	HEARD(other, "acknowledged end");
-	keyring_free(gateway.keys);
 	buf_free(&secret);
 	assert_int_equal(unlink(path), 0);
 	(void)rmdir(folder);

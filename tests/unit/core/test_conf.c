@@ -54,6 +54,38 @@ static void the_file_is_found_in_its_order(void **state UNUSED)
 	conf_faults_free(&faults);
 }
 
+/* For the database: the first of the service manager's folders, else one of the system's or of the user's. */
+static void the_store_has_a_place(void **state UNUSED)
+{
+	static const struct {
+		const char *state, *xdg, *conf, *path; /* path NULL: beside the configuration */
+	} cases[] = {
+	    {"/var/lib/one:/var/lib/two", "/xdg", "", "/var/lib/one/snowgate.db"},
+	    {"/var/lib/one", NULL, "store: {path: /else/x.db}\n", "/else/x.db"},
+	    {NULL, "/xdg", "store: {path: x.db}\n", NULL},
+	    {NULL, "/xdg", "", "/xdg/snowgate/snowgate.db"},
+	};
+	struct conf_faults faults;
+
+	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+		unsetenv("STATE_DIRECTORY");
+		unsetenv("XDG_STATE_HOME");
+		if (cases[i].state)
+			setenv("STATE_DIRECTORY", cases[i].state, 1);
+		if (cases[i].xdg)
+			setenv("XDG_STATE_HOME", cases[i].xdg, 1);
+		const struct conf *conf = load_good(cases[i].conf, &faults);
+		const char *path = cases[i].path ? cases[i].path : in_folder("x.db");
+		if (geteuid() == 0 && strncmp(path, "/xdg", 4) == 0)
+			path = "/var/lib/snowgate/snowgate.db";
+		assert_string_equal(conf->store_path, path);
+		conf_free(conf);
+		conf_faults_free(&faults);
+	}
+	unsetenv("STATE_DIRECTORY");
+	unsetenv("XDG_STATE_HOME");
+}
+
 static void every_type_is_read(void **state UNUSED)
 {
 	struct conf_faults faults;
@@ -376,6 +408,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 	    ALONE(the_defaults_need_no_file),
 	    ALONE(the_file_is_found_in_its_order),
+	    ALONE(the_store_has_a_place),
 	    ALONE(every_type_is_read),
 	    ALONE(the_environment_wins),
 	    ALONE(odd_variables_are_told),

@@ -55,6 +55,11 @@ static const struct bad settings[] = {
     {"auth:\n  mode: none\nlisten:\n  public_url: https://a.example\n", 2, "auth.mode", "listen.public_url"},
     {"auth:\n  mode: none\nlisten:\n  trusted_proxies: [10.0.0.1]\n", 2, "auth.mode", "listen.trusted_proxies"},
     {"session:\n  key_file: absent\n", 2, "session.key_file", "absent: No such file"},
+    {"store:\n  kind: redis\n", 2, "store.kind", "one of sqlite, memory, valkey"},
+    {"store:\n  kind: valkey\n", 2, "store.kind", "the same signing keys; set session.key_file"},
+    {"store:\n  backup_every: 1h\n", 2, "store.backup_every", "needs store.backup_path"},
+    {"store:\n  max_bytes: 1KiB\n", 2, "store.max_bytes", "from 1MiB"},
+    {"store:\n  path: a.db\n  backup_path: a.db\n", 3, "store.backup_path", "is the database itself"},
     {"snowflake:\n  connections_file: absent.toml\n", 2, "snowflake.connections_file", "No such file"},
 };
 

@@ -1,0 +1,21 @@
+/* Every statement of the SQLite back end, prepared once per connection: SQL(name, text). */
+SQL(BEGIN, "BEGIN IMMEDIATE")
+SQL(COMMIT, "COMMIT")
+SQL(ROLLBACK, "ROLLBACK")
+SQL(SAVEPOINT, "SAVEPOINT piece")
+SQL(RELEASE, "RELEASE piece")
+SQL(UNDO, "ROLLBACK TO piece")
+SQL(FIND, "SELECT id, version, expires, due, value FROM record WHERE kind = ?1 AND key = ?2")
+SQL(INSERT, "INSERT INTO record(kind, key, version, expires, due, value) VALUES(?1, ?2, 1, ?3, ?4, ?5)")
+SQL(UPDATE, "UPDATE record SET version = version + 1, expires = ?2, due = ?3, value = ?4 WHERE id = ?1")
+SQL(DELETE, "DELETE FROM record WHERE kind = ?1 AND key = ?2")
+SQL(LAST, "SELECT coalesce(max(number), 0) FROM event WHERE record = ?1")
+SQL(APPEND, "INSERT INTO event(record, number, value) VALUES(?1, ?2, ?3)")
+SQL(EVENTS, "SELECT number, value FROM event WHERE record = ?1 AND number > ?2 ORDER BY number LIMIT ?3")
+SQL(DUE, "SELECT key, version, due, value FROM record WHERE kind = ?1 AND due <= ?2 AND expires > ?2"
+	 " ORDER BY due, key LIMIT ?3")
+SQL(EXPIRE, "DELETE FROM record WHERE id IN (SELECT id FROM record WHERE expires <= ?1 LIMIT ?2)")
+SQL(PAGES, "PRAGMA page_count")
+SQL(FREE, "PRAGMA freelist_count")
+SQL(VACUUM, "PRAGMA incremental_vacuum(256)")
+SQL(PROBE, "PRAGMA user_version = " SCHEMA_TEXT) /* changes nothing, and writes it */
