@@ -208,6 +208,8 @@ struct call {
 		char stream[STREAM_ID_SIZE]; /* where its answer goes; "": no stream with ids */
 		char last;                   /* what its answer is in the log, see journal.h; 0: nothing */
 		uint64_t number;             /* and the event's number */
+		bool taken;                  /* by another process */
+		bool claimed, repeated;      /* the claim is its own; its intent was recorded anew */
 		const char *claim, *digest;  /* of its idempotency key: key of the claim, hash of the arguments; NULL */
 		bool again;                  /* what another process or call began: */
 		bool over;                   /* it has ended; its answer is rendered again, nothing is recorded */

@@ -67,6 +67,8 @@ struct stream *stream_new(struct stream_pool *pool, struct stream_set *set, hand
 struct stream *stream_restore(struct stream_pool *pool, struct stream_set *set, const char *id,
 			      uint64_t events) MUST_USE;
 void stream_free(struct stream_pool *pool, struct stream *s);
+/* Its last event, the one that finished it, is taken back: it goes on. */
+void stream_take_back(struct stream_pool *pool, struct stream *s);
 /* Events up to `number` may be shown. */
 void stream_commit(struct stream *s, uint64_t number);
 /* It leaves its set: from now on it is one without ids, and all of it is shown. */

@@ -186,7 +186,7 @@ struct stream *adopt_stream(struct call *c, struct session *session)
 		bool fine = kind == 'l' || w.adopts;
 
 		/* one that is under way here and has left its stream will not come back to it */
-		if (!fine && (kind == 'r' || !w.found))
+		if (!fine && (kind == 'r' || (!w.found && (*j.handle || !journal_over(&j)))))
 			fine = begin(&j, kind == 'r', kind == 'r' ? number : 0);
 		if (!fine)
 			stream_free(gateway.streams, TAKE(s));
@@ -221,6 +221,24 @@ bool adopt_bound(struct call *c, struct ticket *t)
 		return true;
 	c->fault = (struct mcp_fault){ERR_NOMEM, "the call is too large to begin again", NULL};
 	return false;
+}
+
+void adopt_end(const struct call *c, const struct ticket *t)
+{
+	struct session *session =
+	    t->session ? t->session
+		       : session_by_id(gateway.sessions, c->request->mcp.session_id, &c->request->principal);
+	struct stream *s = session && *c->op.stream && !t->stream ? stream_of(&session->streams, c->op.stream) : NULL;
+	struct listener *l;
+
+	if (!s || s->ticket || s->finished)
+		return;
+	l = s->exchange ? listener_by_exchange(s->exchange) : NULL;
+	if (l) {
+		l->stream = NULL;
+		listener_close(l);
+	}
+	stream_free(gateway.streams, s);
 }
 
 /* ---- its session has ended ---- */
@@ -295,7 +313,7 @@ bool journal_join(struct call *c, const char *id, uint64_t version, struct slice
 	}
 	same = principal_equal(&j.principal, &c->request->principal) && strcmp(j.digest, c->op.digest) == 0;
 	c->op.again = true;
-	c->op.unknown = j.state == STATEMENT_UNKNOWN && !*j.handle;
+	c->op.unknown = !*j.handle && (j.state == STATEMENT_UNKNOWN || (!journal_over(&j) && is_late(&j)));
 	c->op.claim = NULL;
 	memcpy(c->op.request_id, j.request_id, sizeof c->op.request_id);
 	memcpy(c->op.handle, j.handle, sizeof c->op.handle);

@@ -95,9 +95,7 @@ static enum bound bind_by_header(struct call *c)
 	if (!session_id_valid(gateway.sessions, id, p))
 		return bound_fault(c, ERR_SESSION, err_info(ERR_SESSION)->text);
 	s = session_by_id(gateway.sessions, id, p);
-	if (store_shared() && !c->loaded)
-		return BOUND_LOAD;
-	if (s && !store_shared())
+	if (s && !c->loaded && !store_shared() && !s->doubtful)
 		return bound_to(c, s);
 	return c->loaded ? bind_restored(c, s, err_info(ERR_SESSION)->text) : BOUND_LOAD;
 }
@@ -119,9 +117,7 @@ static enum bound bind_by_handle(struct call *c, const char *handle)
 	if (!session_handle_shaped(handle))
 		return bound_fault(c, ERR_SESSION, NULL);
 	s = session_by_handle(gateway.sessions, handle, p);
-	if (store_shared() && !c->loaded)
-		return BOUND_LOAD;
-	if (s && !store_shared())
+	if (s && !c->loaded && !store_shared() && !s->doubtful)
 		return bound_to(c, s);
 	return c->loaded ? bind_restored(c, s, NULL) : BOUND_LOAD;
 }
@@ -209,6 +205,7 @@ static enum verdict bind_set_level(struct call *c)
 	if (!s)
 		return call_fail(c, ERR_NO_SESSION, "a log level belongs to a session; send its Mcp-Session-Id");
 	s->log_level = level;
+	s->version++;
 	durable_session(c, s);
 	if (!empty_result_write(&c->result, c->revision))
 		return call_fail(c, ERR_INTERNAL, "the answer does not fit");

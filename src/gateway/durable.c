@@ -10,7 +10,7 @@
 
 /* ---- pieces ---- */
 
-enum { ITEMS = 8, VALUES = 3 };
+enum { ITEMS = 14, VALUES = 3 };
 struct piece {
 	struct store_work work;
 	struct store_item items[ITEMS];
@@ -22,6 +22,7 @@ struct piece {
 	enum step next;
 	handle_t ticket; /* who wants to hear of it where the call does not travel */
 	char operation[OPERATION_ID_SIZE];
+	bool wrote; /* the record of the call's operation is among its items */
 };
 
 void group_of(char group[GROUP_SIZE], const struct principal *p)
@@ -219,6 +220,7 @@ static bool add_operation(struct piece *p, struct call *c, int64_t due_ms)
 	if (!journal_write(value, &gateway.journal, c))
 		return false;
 	item->version = c->op.version++;
+	p->wrote = true;
 	item = piece_add(p, STORE_PUT, RECORD_OPERATION, c->op.id);
 	item->value = buf_slice(value);
 	item->ttl_ms = KEPT_MS;
@@ -238,6 +240,15 @@ static void del_operation(struct piece *p, const struct call *c)
 		piece_add(p, STORE_DEL, RECORD_STREAM, c->op.stream);
 }
 
+/* Nothing of a refused piece has happened; of one that a shared store did not answer nobody knows. */
+static void step_back(struct piece *p)
+{
+	bool nothing = p->work.rc == STORE_STALE || p->work.rc == STORE_FULL || !store_shared();
+
+	if (p->work.rc != STORE_OK && p->wrote && nothing)
+		p->call->op.version--;
+}
+
 /* ---- intent: before a write is sent ---- */
 
 static void refused(struct call *c, const char *what)
@@ -246,71 +257,142 @@ static void refused(struct call *c, const char *what)
 	c->fault = (struct mcp_fault){ERR_OVERLOADED, "the store refused the record; try again", NULL};
 }
 
-/* What may have been recorded all the same must not be found and sent later. */
 static void forget_done(struct store_work *w)
 {
 	piece_free(container_of(w, struct piece, work));
 }
 
-static void intent_refused(struct call *c)
+/* What may have been recorded all the same must not be found and sent later. */
+static void forget(struct call *c)
 {
 	struct piece *p = piece_new(c, forget_done);
 
-	refused(c, "intent");
 	del_operation(p, c);
 	store_post(&p->work);
-	*c->op.id = '\0';
+	*c->op.id = *c->op.stream = '\0';
 	c->op.version = 0;
+}
+
+static void handle_done(struct store_work *w)
+{
+	struct piece *p = container_of(w, struct piece, work);
+
+	step_back(p);
+	if (w->rc != STORE_OK) /* the statement runs, and its outcome is told all the same */
+		log_event(LOG_ERROR, "store_refused", log_text("request", p->call->request->id),
+			  log_text("what", "handle"));
+	call_on(p);
+}
+
+/* ---- a key that was used before ---- */
+
+static void claimed_on(struct piece *p, enum step next)
+{
+	p->next = next;
+	call_on(p);
+}
+
+/* The claim of an operation that is no more: out of the way, and once more. */
+static void unclaim(struct piece *p, uint64_t version)
+{
+	struct call *c = p->call;
+
+	piece_clear(p);
+	piece_add(p, STORE_CHECK, RECORD_CLAIM, c->op.claim)->version = version;
+	piece_add(p, STORE_DEL, RECORD_CLAIM, c->op.claim);
+	p->next = STEP_intent;
+	p->work.done = handle_done;
+	store_post(&p->work);
 }
 
 /* Another call of this key has been here before: this one goes on with what it has begun. */
 static void claimed_done(struct store_work *w)
 {
 	struct piece *p = container_of(w, struct piece, work);
+	struct store_item *claim = &p->items[0], *operation = &p->items[1];
+	struct call *c = p->call;
+
+	if (w->rc != STORE_OK) {
+		refused(c, "claim");
+		claimed_on(p, STEP_settle);
+	} else if (operation->rc == STORE_ABSENT) {
+		unclaim(p, claim->version);
+	} else if (journal_join(c, operation->key, operation->version, buf_slice(&operation->out))) {
+		if (!c->op.version)
+			*c->op.id = '\0';
+		claimed_on(p, c->op.version ? STEP_intent : STEP_sign);
+	} else {
+		claimed_on(p, STEP_settle);
+	}
+}
+
+static void claim_done(struct store_work *w)
+{
+	struct piece *p = container_of(w, struct piece, work);
 	struct store_item *item = &p->items[0];
 	struct call *c = p->call;
-	char id[OPERATION_ID_SIZE];
+	char id[OPERATION_ID_SIZE] = "";
 
-	if (w->rc == STORE_OK && item->rc == STORE_OK && item->kind == RECORD_CLAIM && item->out.n < sizeof id) {
-		snprintf(id, sizeof id, "%s", buf_text(&item->out));
-		piece_clear(p);
-		piece_add(p, STORE_GET, RECORD_OPERATION, id)->out = buf_with_ceiling(STORE_VALUE_MAX);
-		store_post(w);
+	if (w->rc != STORE_OK) {
+		refused(c, "claim");
+		claimed_on(p, STEP_settle);
 		return;
 	}
-	p->next = STEP_settle;
-	if (w->rc != STORE_OK || item->rc != STORE_OK)
-		refused(c, "claim");
-	else if (journal_join(c, item->key, item->version, buf_slice(&item->out)))
-		p->next = STEP_sign;
-	call_on(p);
+	if (item->rc == STORE_OK && item->out.n < sizeof id)
+		snprintf(id, sizeof id, "%s", buf_text(&item->out));
+	c->op.claimed = *id && strcmp(id, c->op.id) == 0;
+	if (!*id || c->op.claimed) { /* gone meanwhile; or this very operation's, which begins again */
+		claimed_on(p, STEP_intent);
+		return;
+	}
+	buf_clear(&item->out);
+	p->work.done = claimed_done;
+	piece_add(p, STORE_GET, RECORD_OPERATION, id)->out = buf_with_ceiling(STORE_VALUE_MAX);
+	store_post(w);
 }
 
 static void claimed_read(struct piece *p)
 {
-	struct call *c = p->call;
-
-	*c->op.id = '\0';
-	c->op.version = 0;
 	piece_clear(p);
-	p->work.done = claimed_done;
-	piece_add(p, STORE_GET, RECORD_CLAIM, c->op.claim)->out = buf_with_ceiling(STORE_KEY_MAX);
+	p->work.done = claim_done;
+	piece_add(p, STORE_GET, RECORD_CLAIM, p->call->op.claim)->out = buf_with_ceiling(STORE_KEY_MAX);
 	store_post(&p->work);
+}
+
+/* ---- intent ---- */
+
+/* Its stream could not be recorded a while ago, and the record is not as far as was thought. */
+static bool begins_anew(struct call *c)
+{
+	if (c->op.again || c->op.repeated || store_shared())
+		return false;
+	c->op.repeated = true;
+	c->op.version = 0;
+	*c->op.stream = '\0';
+	crypt_uuid(c->op.id);
+	return true;
 }
 
 static void intent_done(struct store_work *w)
 {
 	struct piece *p = container_of(w, struct piece, work);
+	struct call *c = p->call;
 
-	if (w->rc == STORE_STALE && p->call->op.claim) {
+	step_back(p);
+	p->wrote = false;
+	if (w->rc == STORE_OK) {
+		c->op.claimed |= c->op.claim && !c->op.again;
+		call_on(p);
+	} else if (w->rc == STORE_STALE && c->op.claim && !c->op.claimed) {
 		claimed_read(p);
-		return;
+	} else if (w->rc == STORE_STALE && begins_anew(c)) {
+		claimed_on(p, STEP_intent);
+	} else {
+		refused(c, "intent");
+		if (w->rc != STORE_STALE)
+			forget(c);
+		claimed_on(p, STEP_settle);
 	}
-	if (w->rc != STORE_OK) {
-		intent_refused(p->call);
-		p->next = STEP_settle;
-	}
-	call_on(p);
 }
 
 static void add_claim(struct piece *p, const struct call *c)
@@ -330,25 +412,15 @@ enum verdict step_intent(struct call *c)
 	operation_begin(c);
 	if (!add_operation(p, c, due_of(c))) {
 		piece_free(p);
-		intent_refused(c);
+		refused(c, "intent");
 		return call_goto(c, STEP_settle);
 	}
-	if (c->op.claim && !c->op.again)
+	if (c->op.claim && !c->op.claimed)
 		add_claim(p, c);
 	return piece_send(p, c, STEP_sign);
 }
 
 /* ---- handle: what is recorded is recorded again with its handle ---- */
-
-static void handle_done(struct store_work *w)
-{
-	struct piece *p = container_of(w, struct piece, work);
-
-	if (w->rc != STORE_OK) /* the statement runs, and its outcome is told all the same */
-		log_event(LOG_ERROR, "store_refused", log_text("request", p->call->request->id),
-			  log_text("what", "handle"));
-	call_on(p);
-}
 
 enum verdict step_handle(struct call *c)
 {
@@ -466,12 +538,22 @@ void event_post(const struct session *s, const struct stream *stream, const char
 
 /* ---- event: what the answer acknowledges ---- */
 
+/* Nothing was sent, and nothing will be. */
+static bool never_sent(const struct call *c)
+{
+	const struct statement *s = &c->plan[0];
+
+	return c->plan_n == 0 || s->state == STATEMENT_NEW || (s->state == STATEMENT_CANCELLED && !*s->handle);
+}
+
 static void event_done(struct store_work *w)
 {
 	struct piece *p = container_of(w, struct piece, work);
 	struct call *c = p->call;
 
+	step_back(p);
 	if (w->rc != STORE_OK) {
+		c->op.taken = w->rc == STORE_STALE && store_shared();
 		c->op.number = 0;
 		if (c->durable.put || c->durable.forget) {
 			refused(c, "answer");
@@ -480,6 +562,8 @@ static void event_done(struct store_work *w)
 			log_event(LOG_ERROR, "store_refused", log_text("request", c->request->id),
 				  log_text("what", "answer"));
 		}
+		if (w->rc != STORE_STALE && p->wrote && never_sent(c))
+			forget(c);
 	}
 	call_on(p);
 }
@@ -495,8 +579,13 @@ static bool add_end(struct piece *p, struct call *c)
 	struct buf *value;
 	struct store_item *item;
 
-	if (!operation_kept(c) || (*c->op.stream && !c->op.last && !c->answered && !c->op.claim)) {
+	bool unheard = !c->op.last && !c->answered;
+
+	if (!operation_kept(c) || (unheard && (never_sent(c) || !c->op.claim))) {
+		piece_add(p, STORE_CHECK, RECORD_OPERATION, c->op.id)->version = c->op.version;
 		del_operation(p, c);
+		if (c->op.claimed && never_sent(c))
+			piece_add(p, STORE_DEL, RECORD_CLAIM, c->op.claim);
 		return true;
 	}
 	if (!add_operation(p, c, STORE_NO_DUE))
@@ -523,10 +612,11 @@ enum verdict step_event(struct call *c)
 		del_session(p, c->session_id, c->durable.handle);
 	if (*c->durable.ended.id)
 		del_session(p, c->durable.ended.id, c->durable.ended.handle);
-	if (c->op.version && !add_end(p, c)) {
-		piece_free(p);
+	if (c->op.version && !c->op.over && !add_end(p, c)) {
 		log_event(LOG_ERROR, "record_too_large", log_text("request", c->request->id));
-		return call_goto(c, STEP_reply);
+		c->op.version = c->op.number = 0;
+		piece_free(p);
+		return call_goto(c, c->durable.put || c->durable.forget ? STEP_event : STEP_reply);
 	}
 	return piece_send(p, c, STEP_reply);
 }

@@ -373,6 +373,9 @@ static void state_new(const struct conf *conf, struct keyring *keys)
 	gateway.conf = conf;
 	gateway.keys = keys;
 	gateway.stored = true;
+	crypt_random(&gateway.asked,
+		     sizeof gateway.asked); /* no two processes that share sessions ask by the same ids */
+	gateway.asked >>= 16;
 	gateway.streams = stream_pool_new(STREAMS_BYTES_MAX);
 	gateway.sessions = session_table_new(gateway.session_keys, limits_of_sessions(conf), gateway.streams);
 	for (int i = 0; i < CHANGES_N; i++) /* a client of the process before this one is behind */

@@ -40,8 +40,9 @@ struct ticket {
 	uint64_t first_ask; /* number of its first open question */
 	char *request_id;   /* raw token, for notifications/cancelled; NULL for none */
 	bool slot, cancelled, modern;
-	bool left;   /* to the process that comes after this one */
-	bool adopts; /* its call begins again, and has not been given its stream yet */
+	bool left;                         /* to the process that comes after this one */
+	bool taken;                        /* by another process, which answers */
+	bool adopts;                       /* its call begins again, and has not been given its stream yet */
 	char operation[OPERATION_ID_SIZE]; /* its record's id, once its stream is in it; "" before */
 	uint64_t recorded;                 /* number of the event that its answer is, where the store has it; else 0 */
 	char result[20];                   /* GET /results: the request's id; "" for all others */
@@ -326,6 +327,8 @@ void adopt_left(const char *id, uint64_t version, struct slice record);
 /* The stream that was found, back in its session; its call begins again, where its answer has to be made. NULL: it was
  * none of this session's, or cannot be gone on with. */
 struct stream *adopt_stream(struct call *c, struct session *s);
+/* Its call is over: a stream that it was begun for and never had goes. */
+void adopt_end(const struct call *c, const struct ticket *t);
 /* A call that begins again and whose session has ended: true where its plan is now to cancel its statement. */
 bool adopt_orphan(struct call *c);
 /* A call that begins again: what it was given before. False: c->fault is set. */

@@ -258,6 +258,7 @@ enum verdict bind_subscribe(struct call *c, bool on)
 		    c, ERR_INVALID_PARAMS,
 		    "a session watches at most %d resources, %zu bytes of URIs in all; unsubscribe from one",
 		    SESSION_WATCHED_MAX, SESSION_WATCHED_BYTES);
+	s->version++;
 	durable_session(c, s);
 	if (!empty_result_write(&c->result, c->revision))
 		return call_fail(c, ERR_INTERNAL, "the answer does not fit");

@@ -140,6 +140,11 @@ enum verdict step_reply(struct call *c)
 
 	slot_release(t);
 	t->recorded = c->op.number;
+	t->taken = c->op.taken;
+	if (c->op.again)
+		adopt_end(c, t);
+	if (c->durable.put && c->fault.err != ERR_OK && t->session)
+		t->session->doubtful = true;
 	if (!answered && !c->http.status)
 		reply_answer(c, t);
 	reply_log(c, t, c->http.status);

@@ -163,6 +163,8 @@ bool ticket_event(struct ticket *t, struct slice data, bool last)
 
 	if (!stream_append(gateway.streams, s, data, last, clock_now()))
 		return false;
+	if (s->holds && s->newest->number <= s->posted) /* the store has it: rendered again */
+		stream_commit(s, s->newest->number);
 	if (s->holds && *t->operation)
 		events_post(s, t->session, t->operation);
 	if (last)
@@ -232,14 +234,25 @@ static bool event_too_large(struct ticket *t)
 }
 
 /* Its answer was added when the work was over, and is shown now. */
-static void stream_settled(struct ticket *t)
+static void stream_settled(struct ticket *t, struct answer *a)
 {
 	struct stream *s = t->stream;
 
-	if (t->recorded)
+	if (t->recorded) {
 		stream_commit(s, t->recorded);
-	else
+	} else if (t->taken) {
+		stream_abandon(t);
+		return;
+	} else {
 		stream_leave(s);
+		stream_take_back(gateway.streams, s); /* what is told now may be that it was refused */
+		if (!a->body.n || !stream_append(gateway.streams, s, buf_slice(&a->body), true, clock_now())) {
+			stream_abandon(t);
+			return;
+		}
+	}
+	if (t->exchange && !s->exchange && !stream_show(t))
+		ticket_leave_exchange(t);
 	ticket_leave_stream(t);
 	stream_pump(s);
 }
@@ -247,7 +260,7 @@ static void stream_settled(struct ticket *t)
 void ticket_finish(struct ticket *t, struct answer *a)
 {
 	if (t->stream->finished) {
-		stream_settled(t);
+		stream_settled(t, a);
 	} else if (stream_unseen(t)) {
 		stream_drop(t);
 		ticket_answer(t, a);

@@ -253,8 +253,9 @@ static struct session *restore(struct session_table *t, const json_t *record, co
 	struct session *live = session_find(t, id);
 	if (!live)
 		return restore_new(t, record, id, p, revision);
-	if ((uint64_t)json_int_of(record, "version", 0) > live->version)
+	if (live->doubtful || (uint64_t)json_int_of(record, "version", 0) > live->version)
 		read_state(live, record);
+	live->doubtful = false;
 	session_touch(t, live);
 	return live;
 }

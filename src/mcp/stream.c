@@ -173,6 +173,23 @@ struct stream *stream_restore(struct stream_pool *pool, struct stream_set *set, 
 	return s;
 }
 
+void stream_take_back(struct stream_pool *pool, struct stream *s)
+{
+	struct stream_event *e = s->newest, **at = &s->first;
+
+	assert(s->finished && e && e->last);
+	done_remove(pool, s);
+	s->finished = false;
+	s->newest = NULL;
+	for (; *at != e; at = &(*at)->next)
+		s->newest = *at;
+	*at = NULL;
+	s->next_number--;
+	s->bytes -= cost_of(e->n);
+	pool->bytes -= cost_of(e->n);
+	free(e);
+}
+
 void stream_commit(struct stream *s, uint64_t number)
 {
 	if (number > s->committed)

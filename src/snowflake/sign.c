@@ -11,7 +11,7 @@ enum verdict step_sign(struct call *c)
 	const char *message;
 	usec_t began;
 
-	if (j->cancelled && s->kind != STATEMENT_CANCEL)
+	if (j->cancelled && s->kind != STATEMENT_CANCEL && !(s->kind == STATEMENT_RUN && s->handle[0]))
 		return statement_end_cancelled(c);
 	if (clock_now() < j->not_before)
 		return statement_wait(c, j->not_before);
