@@ -63,6 +63,7 @@ struct ticket {
 		int log_level;               /* -1: none */
 		usec_t born, last;
 		struct notice latest;
+		bool behind; /* it could not be told before the stream was shown */
 		struct timer timer;
 	} tell;
 };
@@ -223,6 +224,7 @@ void stream_forsake(struct stream *s);
 void tell_begin(struct ticket *t, const struct call *c);
 void tell_end(struct ticket *t);
 void tell(struct ticket *t, const struct notice *n);
+void tell_shown(struct ticket *t);                        /* its stream is open to its client now */
 void tell_queued(struct ticket *t);                       /* its place in the line */
 void call_notice(struct call *c, const struct notice *n); /* SNOWFLAKE: snowflake_ops */
 

@@ -97,6 +97,14 @@ static void tell_tick(struct timer *timer)
 	timer_set(gateway.wheel, timer, clock_now() + PROGRESS_TICK);
 }
 
+void tell_shown(struct ticket *t)
+{
+	if (!t->tell.behind || !t->stream->exchange)
+		return;
+	t->tell.behind = false;
+	send_progress(t, &t->tell.latest);
+}
+
 static void tell_log(struct ticket *t, const struct notice *n)
 {
 	struct buf b = buf_with_ceiling(4096), data = buf_with_ceiling(2048);
@@ -118,6 +126,7 @@ static void tell_progress(struct ticket *t, const struct notice *n)
 	t->tell.latest = *n;
 	if (now < t->tell.born + gateway.conf->mcp_stream_after || !ticket_stream(t))
 		return;
+	t->tell.behind = ticket_unrecorded(t);
 	if (!early)
 		send_progress(t, n);
 	if (!ticket_unrecorded(t))

@@ -127,6 +127,7 @@ void ticket_journaled(struct ticket *t, const char *operation, bool fine)
 		stream_free(gateway.streams, s);
 		return;
 	}
+	tell_shown(t);
 	stream_pump(s);
 }
 
