@@ -201,7 +201,8 @@ class Sessions(Durably):
         self.again()
         with client.listen(last) as own:
             self.assertEqual(own.open().status, 200)
-            self.assertEqual(own.silent(0.3), [])
+            told = [m["method"] for m in own.silent(0.3)]  # a new process tells that its lists may be others
+            self.assertEqual([m for m in told if not m.endswith("/list_changed") or told.count(m) > 1], [])
             self.assertFalse(own.ended)
 
 
