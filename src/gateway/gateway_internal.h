@@ -305,14 +305,20 @@ enum verdict bind_again(struct call *c);
 /* The session as it is now must be in the store before the call is answered. */
 void durable_session(struct call *c, const struct session *s);
 
-/* ---- durable.c ---- */
+/* ---- piece.c ---- */
 #define GROUP_SIZE 33 /* the store's group of a principal: 32 hex digits and a NUL */
 void group_of(char group[GROUP_SIZE], const struct principal *p);
+
+/* ---- operation.c: its record ---- */
 /* Records the call with this stream; ticket_journaled() tells. Whoever holds the call. */
 void journal_put(struct call *c, const char *stream);
+
+/* ---- event.c ---- */
 /* An event of a recorded stream; stream_told() tells. */
 void event_post(const struct session *s, const struct stream *stream, const char *operation,
 		const struct stream_event *e);
+
+/* ---- resume.c ---- */
 /* What STEP_resume found. */
 struct found {
 	char id[OPERATION_ID_SIZE];
@@ -320,6 +326,8 @@ struct found {
 	struct buf record;
 	struct store_row *events;
 };
+
+/* ---- lease.c ---- */
 /* Takes up what a process before this one left under way. */
 void durable_left(void);
 

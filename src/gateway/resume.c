@@ -1,0 +1,70 @@
+/* A stream that is not in memory, read from the store. */
+#include "piece.h"
+
+#include <string.h>
+
+/* ---- resume: a stream that is not in memory ---- */
+
+static void found_free(void *object)
+{
+	struct found *f = object;
+
+	buf_free(&f->record);
+	while (f->events) {
+		struct store_row *row = f->events;
+
+		f->events = row->next;
+		free(row);
+	}
+}
+
+static void found_take(struct call *c, struct piece *p)
+{
+	struct found *f = arena_alloc(c->arena, sizeof *f);
+
+	if (!f || !arena_attach(c->arena, f, found_free))
+		return;
+	*f = (struct found){.version = p->items[0].version};
+	memcpy(f->id, p->keys[0], sizeof f->id - 1);
+	f->record = p->items[0].out;
+	p->items[0].out = (struct buf){0};
+	f->events = TAKE(p->items[1].rows);
+	c->found = f;
+}
+
+static void resume_done(struct store_work *w)
+{
+	struct piece *p = container_of(w, struct piece, work);
+	struct store_item *item = &p->items[0];
+	char id[OPERATION_ID_SIZE];
+
+	if (w->rc != STORE_OK) {
+		p->call->fault = (struct mcp_fault){ERR_OVERLOADED, "the store cannot be read now; try again", NULL};
+		p->next = STEP_reply;
+	} else if (item->rc == STORE_OK && item->kind == RECORD_STREAM && item->out.n < sizeof id) {
+		snprintf(id, sizeof id, "%s", buf_text(&item->out));
+		piece_clear(p);
+		piece_add(p, STORE_GET, RECORD_OPERATION, id)->out = buf_with_ceiling(STORE_VALUE_MAX);
+		piece_add(p, STORE_EVENTS, RECORD_OPERATION, id)->most = STORE_ROWS_MAX;
+		store_post(w);
+		return;
+	} else if (item->rc == STORE_OK && item->kind == RECORD_OPERATION) {
+		found_take(p->call, p);
+	}
+	piece_call_on(p);
+}
+
+enum verdict step_resume(struct call *c)
+{
+	struct piece *p = piece_new(c, resume_done);
+	char stream[STREAM_ID_SIZE];
+	uint64_t number;
+
+	c->sought = true;
+	if (*c->op.stream)
+		memcpy(stream, c->op.stream, sizeof stream);
+	else if (!stream_event_id_read(slice_of(c->request->mcp.last_event_id), stream, &number))
+		*stream = '\0';
+	piece_add(p, STORE_GET, RECORD_STREAM, *stream ? stream : "none")->out = buf_with_ceiling(STORE_KEY_MAX);
+	return piece_post(p, c, STEP_resumed);
+}
