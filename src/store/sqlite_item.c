@@ -167,13 +167,14 @@ static bool put_new(struct store *s, struct store_item *item)
 	return sql_run(s, SQL_INSERT);
 }
 
-static bool put_again(struct store *s, struct store_item *item, int64_t id)
+static bool put_again(struct store *s, enum sql which, struct store_item *item, int64_t id)
 {
-	bind_number(s, SQL_UPDATE, 1, id);
-	bind_expires(s, SQL_UPDATE, 2, item->ttl_ms);
-	bind_due(s, SQL_UPDATE, 3, item->due_ms);
-	bind_value(s, SQL_UPDATE, 4, item->value);
-	return sql_run(s, SQL_UPDATE);
+	bind_number(s, which, 1, id);
+	bind_expires(s, which, 2, item->ttl_ms);
+	bind_due(s, which, 3, item->due_ms);
+	if (which != SQL_RENEW)
+		bind_value(s, which, 4, item->value);
+	return sql_run(s, which);
 }
 
 static bool do_put(struct store *s, struct store_item *item, enum store_rc *rc)
@@ -188,8 +189,21 @@ static bool do_put(struct store *s, struct store_item *item, enum store_rc *rc)
 	}
 	item->version = (uint64_t)f.version + 1;
 	if (f.version)
-		return put_again(s, item, f.id);
+		return put_again(s, SQL_UPDATE, item, f.id);
 	return (!f.expired || do_del(s, item, rc)) && put_new(s, item);
+}
+
+static bool do_keep(struct store *s, struct store_item *item, enum store_rc *rc)
+{
+	struct found f;
+
+	if (!record_find(s, item, false, &f))
+		return false;
+	if (!f.version)
+		*rc = STORE_STALE;
+	else if (item->value.data && !room_take(s, item->value.n, false))
+		*rc = STORE_FULL;
+	return *rc != STORE_OK || put_again(s, item->value.data ? SQL_KEEP : SQL_RENEW, item, f.id);
 }
 
 static bool do_append(struct store *s, struct store_item *item, enum store_rc *rc)
@@ -277,8 +291,9 @@ static bool do_tell(struct store *s, struct store_item *item, enum store_rc *rc)
 static bool item_run(struct store *s, struct store_item *item, enum store_rc *rc)
 {
 	static bool (*const verbs[])(struct store *, struct store_item *, enum store_rc *) = {
-	    [STORE_GET] = do_get,       [STORE_CHECK] = do_check,   [STORE_PUT] = do_put, [STORE_DEL] = do_del,
-	    [STORE_APPEND] = do_append, [STORE_EVENTS] = do_events, [STORE_DUE] = do_due, [STORE_TELL] = do_tell};
+	    [STORE_GET] = do_get,       [STORE_CHECK] = do_check, [STORE_PUT] = do_put,
+	    [STORE_KEEP] = do_keep,     [STORE_DEL] = do_del,     [STORE_APPEND] = do_append,
+	    [STORE_EVENTS] = do_events, [STORE_DUE] = do_due,     [STORE_TELL] = do_tell};
 
 	return verbs[item->verb](s, item, rc);
 }

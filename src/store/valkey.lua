@@ -75,6 +75,9 @@ local function items_state(items)
 			if r.then_n == 0 then r.then_l = 0 end
 			r.then_n = r.then_n + 1
 			r.then_bytes = #item.value
+		elseif item.verb == 'K' or item.verb == 'R' then
+			if r.then_n == 0 then return 'stale' end
+			if item.verb == 'K' then r.then_bytes = #item.value end
 		elseif item.verb == 'G' and r.then_n > 0 then
 			r.then_bytes = r.then_bytes or call('HSTRLEN', r.name, 'v')
 			if r.then_bytes > tonumber(item.a) then return 'full' end
@@ -102,17 +105,13 @@ function does.C()
 	return 0
 end
 
-function does.P(piece, item)
+-- Its times, from the item.
+local function times_set(piece, item, fresh)
 	local r = item.record
 	-- The server keeps a key through the millisecond that it names: that is the one before the end.
-	local fresh, expires, due = r.n == 0, piece.now + math.max(item.a - 1, 1), '-1'
-	if fresh then
-		r.l = 0
-		call('UNLINK', r.log)
-	end
+	local expires, due = piece.now + math.max(item.a - 1, 1), '-1'
 	if item.b ~= '-1' then due = string.format('%.0f', piece.now + item.b) end
-	r.n = r.n + 1
-	call('HSET', r.name, 'n', r.n, 'v', item.value, 'd', due)
+	call('HSET', r.name, 'd', due)
 	call('PEXPIREAT', r.name, expires)
 	if r.l > 0 then call('PEXPIREAT', r.log, expires) end
 	if due ~= '-1' then
@@ -121,7 +120,29 @@ function does.P(piece, item)
 		call('ZREM', r.index, r.member)
 	end
 	r.d = due
+end
+
+function does.P(piece, item)
+	local r, fresh = item.record, item.record.n == 0
+	if fresh then
+		r.l = 0
+		call('UNLINK', r.log)
+	end
+	r.n = r.n + 1
+	call('HSET', r.name, 'n', r.n, 'v', item.value)
+	times_set(piece, item, fresh)
 	return r.n
+end
+
+function does.K(piece, item)
+	call('HSET', item.record.name, 'v', item.value)
+	times_set(piece, item, false)
+	return 0
+end
+
+function does.R(piece, item)
+	times_set(piece, item, false)
+	return 0
 end
 
 function does.D(_, item)
