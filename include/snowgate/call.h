@@ -203,7 +203,9 @@ struct call {
 	/* its record in the journal (gateway/journal.h), which whoever holds the call writes; id "": there is none */
 	struct {
 		char id[OPERATION_ID_SIZE];
-		uint64_t version;            /* of the record, when all that was posted is done; 0: never posted */
+		uint64_t version;            /* of the record while this call holds it; 0: never posted */
+		bool take;                   /* it is another holder's: the next write takes it over */
+		usec_t lease_end;            /* nobody else takes it over before; 0: nobody can */
 		int64_t created;             /* wall seconds */
 		char stream[STREAM_ID_SIZE]; /* where its answer goes; "": no stream with ids */
 		char last;                   /* what its answer is in the log, see journal.h; 0: nothing */

@@ -5,6 +5,8 @@
 
 /* What was never answered with a handle is sent again only so long after it was recorded (design, 6). */
 #define SEND_AGAIN_S 300
+/* What cannot be begun here is looked at again after so long. */
+#define LOOK_AGAIN_MS ((int64_t)60 * 1000)
 
 /* ---- whose it is ---- */
 
@@ -76,6 +78,7 @@ static void give_back(struct call *c, struct journal *j, bool over)
 	c->born -= age > 0 ? age : 0;
 	c->elapsed = over ? j->elapsed : 0;
 	c->op.version = j->version;
+	c->op.take = !over;
 	c->op.created = j->created;
 	c->op.again = true;
 	c->op.over = over;
@@ -110,9 +113,9 @@ static bool begin(struct journal *j, bool over, uint64_t number)
 	give_back(c, j, over);
 	c->op.number = number;
 	memcpy(t->operation, j->id, sizeof t->operation);
+	t->version = j->version;
+	t->journaled = *j->stream != '\0';
 	t->adopts = true;
-	log_event(LOG_INFO, "operation_adopted", log_text("request", rq->id), log_text("operation", j->id),
-		  log_text("query", j->handle), log_text("principal", rq->principal.subject));
 	conf_use(rq->conf);
 	call_run(c);
 	return true;
@@ -124,8 +127,10 @@ void adopt_left(const char *id, uint64_t version, struct slice record)
 
 	if (working_on(id).found || !journal_read(&j, &gateway.journal, id, version, record))
 		return;
-	if (!journal_over(&j))
-		(void)begin(&j, false, 0);
+	if (journal_over(&j))
+		lease_set(&j.principal, id, version, STORE_NO_DUE);
+	else if (!begin(&j, false, 0)) /* another process may know its principal, or be able to read it */
+		lease_set(&j.principal, id, version, LOOK_AGAIN_MS);
 	journal_clear(&j);
 }
 

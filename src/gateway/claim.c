@@ -54,6 +54,13 @@ static void claim_done(struct store_work *w)
 	if (item->rc == STORE_OK && item->out.n < sizeof id)
 		snprintf(id, sizeof id, "%s", buf_text(&item->out));
 	c->op.claimed = *id && strcmp(id, c->op.id) == 0;
+	if (!*id && c->op.again)
+		c->op.claimed = true; /* and is no more */
+	if (!*id && !c->op.again && !operation_begin_anew(c)) {
+		store_refused(c, "claim");
+		piece_go_on(p, STEP_settle);
+		return;
+	}
 	if (!*id || c->op.claimed) { /* gone meanwhile; or this very operation's, which begins again */
 		piece_go_on(p, STEP_intent);
 		return;

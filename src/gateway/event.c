@@ -8,7 +8,7 @@
 struct append {
 	struct mail mail;
 	struct store_work work;
-	struct store_item item;
+	struct store_item items[2];
 	struct buf value;
 	char group[GROUP_SIZE], operation[OPERATION_ID_SIZE], stream[STREAM_ID_SIZE], session[SESSION_ID_SIZE];
 	struct principal principal;
@@ -22,7 +22,7 @@ static void append_deliver(struct mail *m)
 
 	OWNED_BY(THREAD_NET);
 	if (stream)
-		stream_told(stream, a->item.number, a->work.rc == STORE_OK);
+		stream_told(stream, a->items[1].number, a->work.rc == STORE_OK);
 	buf_free(&a->value);
 	free(a);
 }
@@ -32,27 +32,28 @@ static void append_done(struct store_work *w)
 	mail_post(THREAD_NET, &container_of(w, struct append, work)->mail);
 }
 
-void event_post(const struct session *s, const struct stream *stream, const char *operation,
-		const struct stream_event *e)
+void event_post(const struct ticket *t, const struct stream *stream, const struct stream_event *e)
 {
+	const struct session *s = t->session;
 	struct append *a = xalloc(sizeof *a);
 
 	*a = (struct append){
 	    .mail = {.deliver = append_deliver}, .value = buf_with_ceiling(STORE_VALUE_MAX), .principal = s->principal};
-	a->work = (struct store_work){.group = a->group, .items = &a->item, .n = 1, .done = append_done};
+	a->work = (struct store_work){.group = a->group, .items = a->items, .n = 2, .done = append_done};
 	group_of(a->group, &s->principal);
-	snprintf(a->operation, sizeof a->operation, "%s", operation);
+	memcpy(a->operation, t->operation, sizeof a->operation);
 	memcpy(a->stream, stream->id, sizeof a->stream);
 	memcpy(a->session, s->id, sizeof a->session);
-	if (!journal_event_write(&a->value, &gateway.journal, operation, e->last ? 'l' : 'e',
+	if (!journal_event_write(&a->value, &gateway.journal, a->operation, e->last ? 'l' : 'e',
 				 (struct slice){e->data, e->n}))
 		buf_clear(&a->value);
-	a->item = (struct store_item){.verb = STORE_APPEND,
-				      .kind = RECORD_OPERATION,
-				      .key = a->operation,
-				      .number = e->number,
-				      .value = buf_slice(&a->value),
-				      .due_ms = STORE_NO_DUE};
+	a->items[0] = (struct store_item){
+	    .verb = STORE_CHECK, .kind = RECORD_OPERATION, .key = a->operation, .version = t->version};
+	a->items[1] = (struct store_item){.verb = STORE_APPEND,
+					  .kind = RECORD_OPERATION,
+					  .key = a->operation,
+					  .number = e->number,
+					  .value = buf_slice(&a->value)};
 	store_post(&a->work);
 }
 
@@ -73,7 +74,8 @@ static void event_done(struct store_work *w)
 
 	operation_step_back(p);
 	if (w->rc != STORE_OK) {
-		c->op.taken = w->rc == STORE_STALE && store_shared();
+		if (w->rc == STORE_STALE && store_shared() && c->op.version && !c->op.over)
+			operation_lost(c);
 		c->op.number = 0;
 		if (c->durable.put || c->durable.forget) {
 			store_refused(c, "answer");
@@ -82,7 +84,7 @@ static void event_done(struct store_work *w)
 			log_event(LOG_ERROR, "store_refused", log_text("request", c->request->id),
 				  log_text("what", "answer"));
 		}
-		if (w->rc != STORE_STALE && p->wrote && never_sent(c))
+		if (w->rc != STORE_STALE && c->op.version && !c->op.over && !c->op.again && never_sent(c))
 			operation_forget(c);
 	}
 	piece_call_on(p);

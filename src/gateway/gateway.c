@@ -161,7 +161,7 @@ static bool drain_leave(struct ticket *t)
 {
 	struct listener *l;
 
-	if (gateway.conf->store_kind == STORE_KIND_MEMORY || !t->stream || !t->stream->holds || !*t->operation)
+	if (gateway.conf->store_kind == STORE_KIND_MEMORY || !t->stream || !t->stream->holds || !t->journaled)
 		return false;
 	l = t->stream->exchange ? listener_by_exchange(t->stream->exchange) : NULL;
 	t->left = true;
@@ -254,7 +254,7 @@ static void net_main(void *arg)
 	(void)arg;
 	gateway.sweep.fire = sweep;
 	timer_set(gateway.wheel, &gateway.sweep, clock_now() + SWEEP_EVERY);
-	durable_left();
+	leases_start();
 	gateway.transport->loop(gateway.transport);
 	net_end(TAKE(gateway.transport));
 	handle_each(gateway.tickets, go_on, NULL); /* nobody makes room any more */

@@ -43,7 +43,9 @@ struct ticket {
 	bool left;                         /* to the process that comes after this one */
 	bool taken;                        /* by another process, which answers */
 	bool adopts;                       /* its call begins again, and has not been given its stream yet */
-	char operation[OPERATION_ID_SIZE]; /* its record's id, once its stream is in it; "" before */
+	char operation[OPERATION_ID_SIZE]; /* its record's id; "": it has none, as far as is known here */
+	uint64_t version;                  /* of that record, while the call holds it; else 0 */
+	bool journaled;                    /* its stream is in the record */
 	uint64_t recorded;                 /* number of the event that its answer is, where the store has it; else 0 */
 	char result[20];                   /* GET /results: the request's id; "" for all others */
 	bool exports;                      /* its answer is a stream of bytes, which is open */
@@ -121,7 +123,7 @@ struct gateway {
 	struct ticket *by_exchange[1024];
 	struct wheel *wheel;
 	struct transport *transport;
-	struct timer sweep, drain, look;
+	struct timer sweep, leases, drain, look;
 	enum { PHASE_SERVING, PHASE_DRAINING, PHASE_REFUSING } phase;
 	/* The last ids that were deleted, so that a record on its way back from the store does not revive one. */
 	char ended[256][SESSION_ID_SIZE];
@@ -198,7 +200,7 @@ enum verdict bind_subscribe(struct call *c, bool on);
  * not shown to its client before its record is in the store. */
 bool ticket_stream(struct ticket *t);
 /* The call's own stream is in its record now; or could not be put there, and is one without ids. */
-void ticket_journaled(struct ticket *t, const char *operation, bool fine);
+void ticket_journaled(struct ticket *t, const char *operation, uint64_t version, bool fine);
 bool ticket_unrecorded(const struct ticket *t); /* it has a stream that waits for that */
 /* Asks for it again, wherever the call is. */
 void ticket_record(struct ticket *t);
@@ -314,9 +316,8 @@ void group_of(char group[GROUP_SIZE], const struct principal *p);
 void journal_put(struct call *c, const char *stream);
 
 /* ---- event.c ---- */
-/* An event of a recorded stream; stream_told() tells. */
-void event_post(const struct session *s, const struct stream *stream, const char *operation,
-		const struct stream_event *e);
+/* An event of the ticket's recorded stream; stream_told() tells. */
+void event_post(const struct ticket *t, const struct stream *stream, const struct stream_event *e);
 
 /* ---- resume.c ---- */
 /* What STEP_resume found. */
@@ -327,9 +328,12 @@ struct found {
 	struct store_row *events;
 };
 
-/* ---- lease.c ---- */
-/* Takes up what a process before this one left under way. */
-void durable_left(void);
+/* ---- lease.c: who holds an operation ---- */
+/* From now on this process renews what it holds, and takes up what others have left: at once what a process before it
+ * did, and on a shared store what any other one does. */
+void leases_start(void);
+/* The operation is nobody's for so long, milliseconds; STORE_NO_DUE: for ever. */
+void lease_set(const struct principal *p, const char *operation, uint64_t version, int64_t due_ms);
 
 /* ---- adopt.c: work that another process, or another call, has begun ---- */
 /* An operation that has not ended: its call begins again, and finds its statement where it is. */

@@ -3,12 +3,9 @@
 
 #include <string.h>
 
-/* On a shared store nobody takes an operation over before its holder's statement has had its time. */
-#define HOLDER_SPARE_MS ((int64_t)60 * 1000)
-
-int64_t due_of(const struct call *c)
+int64_t lease_of(const struct conf *conf)
 {
-	return store_shared() ? c->request->conf->snowflake_statement_timeout / USEC_PER_MS + HOLDER_SPARE_MS : 0;
+	return store_shared() ? conf->store_lease / USEC_PER_MS : 0;
 }
 
 void operation_begin(struct call *c)
@@ -30,9 +27,13 @@ bool piece_put_operation(struct piece *p, struct call *c, int64_t due_ms)
 
 	if (!journal_write(value, &gateway.journal, c))
 		return false;
-	item->version = c->op.version++;
-	p->wrote = true;
-	item = piece_add(p, STORE_PUT, RECORD_OPERATION, c->op.id);
+	item->version = c->op.version;
+	p->took = c->op.take;
+	p->put = c->op.take || !c->op.version;
+	c->op.version += p->put;
+	c->op.take = false;
+	c->op.lease_end = store_shared() ? clock_now() + c->request->conf->store_lease : 0;
+	item = piece_add(p, p->put ? STORE_PUT : STORE_KEEP, RECORD_OPERATION, c->op.id);
 	item->value = buf_slice(value);
 	item->ttl_ms = OPERATION_KEPT_MS;
 	item->due_ms = due_ms;
@@ -56,8 +57,11 @@ void operation_step_back(struct piece *p)
 {
 	bool nothing = p->work.rc == STORE_STALE || p->work.rc == STORE_FULL || !store_shared();
 
-	if (p->work.rc != STORE_OK && p->wrote && nothing)
+	if (p->work.rc != STORE_OK && p->put && nothing) {
 		p->call->op.version--;
+		p->call->op.take = p->took;
+	}
+	p->put = false;
 }
 
 /* ---- intent: before a write is sent ---- */
@@ -97,16 +101,53 @@ void operation_recorded(struct store_work *w)
 
 /* ---- intent ---- */
 
-/* Its stream could not be recorded a while ago, and the record is not as far as was thought. */
-static bool begins_anew(struct call *c)
+/* On a shared store only while nobody can have taken it over. */
+bool operation_begin_anew(struct call *c)
 {
-	if (c->op.again || c->op.repeated || store_shared())
+	usec_t half = c->request->conf->store_lease / 2;
+
+	if (c->op.again || c->op.repeated || (c->op.lease_end && clock_now() > c->op.lease_end - half))
 		return false;
 	c->op.repeated = true;
 	c->op.version = 0;
 	*c->op.stream = '\0';
-	crypt_uuid(c->op.id);
 	return true;
+}
+
+void operation_lost(struct call *c)
+{
+	c->op.taken = true;
+	metric_count(METRIC_operations, "lost");
+	log_event(LOG_WARN, "operation_lost", log_text("request", c->request->id), log_text("operation", c->op.id));
+}
+
+/* It is another one's, or will be: only its caller, where he waits for this very answer, is told something. */
+static void operation_leave(struct call *c)
+{
+	struct statement *s = &c->plan[0];
+
+	operation_lost(c);
+	if (c->op.again)
+		return;
+	s->state = STATEMENT_UNKNOWN;
+	s->failure = (struct failure){.err = ERR_OUTCOME_UNKNOWN, .message = err_info(ERR_OUTCOME_UNKNOWN)->text};
+	tool_statement_error(c, s);
+}
+
+/* Where its statement was at Snowflake's door already, that is where it ends. */
+static void intent_failed(struct piece *p)
+{
+	struct call *c = p->call;
+
+	c->cancelled |= c->plan[0].job != NULL;
+	piece_go_on(p, c->plan[0].job ? STEP_sign : STEP_settle);
+}
+
+static void operation_adopted(const struct call *c)
+{
+	metric_count(METRIC_operations, "adopted");
+	log_event(LOG_INFO, "operation_adopted", log_text("request", c->request->id), log_text("operation", c->op.id),
+		  log_text("query", c->op.handle), log_text("principal", c->request->principal.subject));
 }
 
 static void intent_done(struct store_work *w)
@@ -115,19 +156,22 @@ static void intent_done(struct store_work *w)
 	struct call *c = p->call;
 
 	operation_step_back(p);
-	p->wrote = false;
 	if (w->rc == STORE_OK) {
 		c->op.claimed |= c->op.claim && !c->op.again;
+		if (p->took)
+			operation_adopted(c);
 		piece_call_on(p);
 	} else if (w->rc == STORE_STALE && c->op.claim && !c->op.claimed) {
 		claim_read(p);
-	} else if (w->rc == STORE_STALE && begins_anew(c)) {
+	} else if (w->rc == STORE_STALE && operation_begin_anew(c)) {
 		piece_go_on(p, STEP_intent);
+	} else if (c->op.again || w->rc == STORE_STALE) {
+		operation_leave(c);
+		intent_failed(p);
 	} else {
 		store_refused(c, "intent");
-		if (w->rc != STORE_STALE)
-			operation_forget(c);
-		piece_go_on(p, STEP_settle);
+		operation_forget(c);
+		intent_failed(p);
 	}
 }
 
@@ -136,7 +180,7 @@ enum verdict step_intent(struct call *c)
 	struct piece *p = piece_new(c, intent_done);
 
 	operation_begin(c);
-	if (!piece_put_operation(p, c, due_of(c))) {
+	if (!piece_put_operation(p, c, lease_of(c->request->conf))) {
 		piece_free(p);
 		store_refused(c, "intent");
 		return call_goto(c, STEP_settle);
@@ -153,7 +197,7 @@ enum verdict step_handle(struct call *c)
 	struct piece *p = piece_new(c, operation_recorded);
 
 	operation_begin(c);
-	if (piece_put_operation(p, c, due_of(c)))
+	if (piece_put_operation(p, c, lease_of(c->request->conf)))
 		return piece_post(p, c, STEP_poll);
 	piece_free(p);
 	return call_goto(c, STEP_poll);
@@ -165,6 +209,7 @@ struct journaled {
 	struct mail mail;
 	handle_t ticket;
 	bool fine;
+	uint64_t version;
 	char operation[OPERATION_ID_SIZE];
 };
 
@@ -175,7 +220,7 @@ static void journaled_deliver(struct mail *m)
 
 	OWNED_BY(THREAD_NET);
 	if (t && t->stream)
-		ticket_journaled(t, d->operation, d->fine);
+		ticket_journaled(t, d->operation, d->version, d->fine);
 	free(d);
 }
 
@@ -184,7 +229,10 @@ static void journal_done(struct store_work *w)
 	struct piece *p = container_of(w, struct piece, work);
 	struct journaled *d = xalloc(sizeof *d);
 
-	*d = (struct journaled){.mail = {.deliver = journaled_deliver}, .ticket = p->ticket, .fine = w->rc == STORE_OK};
+	*d = (struct journaled){.mail = {.deliver = journaled_deliver},
+				.ticket = p->ticket,
+				.fine = w->rc == STORE_OK,
+				.version = p->version};
 	memcpy(d->operation, p->operation, sizeof d->operation);
 	piece_free(p);
 	mail_post(THREAD_NET, &d->mail);
@@ -201,7 +249,8 @@ void journal_put(struct call *c, const char *stream)
 	operation_begin(c);
 	p->ticket = c->ticket;
 	memcpy(p->operation, c->op.id, sizeof p->operation);
-	if (piece_put_operation(p, c, due_of(c))) {
+	if (piece_put_operation(p, c, lease_of(c->request->conf))) {
+		p->version = c->op.version;
 		store_post(&p->work);
 		return;
 	}

@@ -20,7 +20,9 @@ struct piece {
 	enum step next;
 	handle_t ticket; /* who wants to hear of it where the call does not travel */
 	char operation[OPERATION_ID_SIZE];
-	bool wrote; /* the record of the call's operation is among its items */
+	uint64_t version; /* that the record then has */
+	/* Of the record of the call's operation, where it is among its items: is it new or taken over by this piece? */
+	bool put, took;
 };
 
 /* ---- piece.c ---- */
@@ -46,14 +48,16 @@ void piece_del_session(struct piece *p, const char *id, const char *handle);
 #define OPERATION_KEPT_MS ((int64_t)24 * 3600 * 1000)
 /* What its record is to be called, and under which id its statement is sent. */
 void operation_begin(struct call *c);
-/* When others may take the operation over, milliseconds from its commit on. */
-int64_t due_of(const struct call *c);
-/* The record of the call as it is now. Writers follow each other through the call, and each knows what the one before
- * it has left. False: it is too large. */
+int64_t lease_of(const struct conf *conf); /* how long nobody else takes an operation over, milliseconds */
+/* The record of the call as it is now: a new one, one that is taken over, or the call's own, which is kept. False: it
+ * is too large. */
 bool piece_put_operation(struct piece *p, struct call *c, int64_t due_ms) MUST_USE;
 void piece_del_operation(struct piece *p, const struct call *c);
-void operation_step_back(struct piece *p);            /* where the piece was refused, so is the record */
-void operation_recorded(struct store_work *w);        /* done(): the call goes on, recorded or not */
+void operation_step_back(struct piece *p);     /* where the piece was refused, so is the record */
+void operation_recorded(struct store_work *w); /* done(): the call goes on, recorded or not */
+/* Its stream could not be recorded a while ago, and the record is not as far as was thought: once, it gets another. */
+bool operation_begin_anew(struct call *c) MUST_USE;
+void operation_lost(struct call *c);                 /* another process has taken it over, and tells its outcome */
 void operation_forget(struct call *c);                /* what may have been recorded all the same goes */
 void store_refused(struct call *c, const char *what); /* the call ends with that */
 

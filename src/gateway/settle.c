@@ -202,8 +202,9 @@ enum verdict step_settle(struct call *c)
 	}
 	settle_updates(c);
 	settle_counters(c, t->session);
-	if (t->left) /* its record stays for whoever serves the store next */
+	if (t->left || c->op.taken) /* its record is for whoever serves the store next */
 		return call_goto(c, STEP_reply);
 	ticket_conclude(t, c);
+	t->version = 0; /* nothing is renewed from now on */
 	return call_goto(c, c->durable.put || (c->op.version && !c->op.over) ? STEP_event : STEP_reply);
 }

@@ -62,7 +62,7 @@ static void asked_visit(struct call *c, void *arg)
 
 bool ticket_unrecorded(const struct ticket *t)
 {
-	return t->stream && t->stream->holds && !*t->operation;
+	return t->stream && t->stream->holds && !t->journaled;
 }
 
 void ticket_record(struct ticket *t)
@@ -81,12 +81,14 @@ void ticket_record(struct ticket *t)
 }
 
 /* Each event once, in order; the store keeps the order. */
-static void events_post(struct stream *s, const struct session *session, const char *operation)
+static void events_post(const struct ticket *t)
 {
+	struct stream *s = t->stream;
+
 	for (const struct stream_event *e = s->first; e; e = e->next) {
 		if (e->number <= s->posted)
 			continue;
-		event_post(session, s, operation, e);
+		event_post(t, s, e);
 		s->posted = e->number;
 	}
 }
@@ -111,13 +113,15 @@ void stream_told(struct stream *s, uint64_t number, bool fine)
 	stream_pump(s);
 }
 
-void ticket_journaled(struct ticket *t, const char *operation, bool fine)
+void ticket_journaled(struct ticket *t, const char *operation, uint64_t version, bool fine)
 {
 	struct stream *s = t->stream;
 
 	if (fine) {
 		memcpy(t->operation, operation, sizeof t->operation);
-		events_post(s, t->session, operation);
+		t->version = version;
+		t->journaled = true;
+		events_post(t);
 	} else {
 		log_event(LOG_WARN, "stream_not_recorded", log_text("request", t->request_id));
 		stream_leave(s);
@@ -166,8 +170,8 @@ bool ticket_event(struct ticket *t, struct slice data, bool last)
 		return false;
 	if (s->holds && s->newest->number <= s->posted) /* the store has it: rendered again */
 		stream_commit(s, s->newest->number);
-	if (s->holds && *t->operation)
-		events_post(s, t->session, t->operation);
+	if (s->holds && t->journaled)
+		events_post(t);
 	if (last)
 		ticket_leave_stream(t);
 	stream_pump(s);
@@ -260,7 +264,9 @@ static void stream_settled(struct ticket *t, struct answer *a)
 
 void ticket_finish(struct ticket *t, struct answer *a)
 {
-	if (t->stream->finished) {
+	if (t->taken && !t->stream->finished) {
+		stream_abandon(t);
+	} else if (t->stream->finished) {
 		stream_settled(t, a);
 	} else if (stream_unseen(t)) {
 		stream_drop(t);
@@ -316,8 +322,10 @@ void ticket_conclude(struct ticket *t, struct call *c)
 		}
 		journal_put(c, s->id);
 		memcpy(t->operation, c->op.id, sizeof t->operation);
+		t->journaled = true;
 	}
-	events_post(s, t->session, t->operation);
+	t->version = c->op.version;
+	events_post(t);
 	conclude_with(t, c);
 }
 

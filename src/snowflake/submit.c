@@ -24,6 +24,14 @@ static bool fill_submit(const struct call *c, struct job *j, const struct statem
 	return fine;
 }
 
+/* Another process may take the operation over soon, and send its statement: first this one says again that it holds it.
+ */
+static bool lease_short(const struct call *c, const struct job *j, const struct statement *s)
+{
+	return c->op.lease_end && !j->perhaps && s == &c->plan[0] && s->kind == STATEMENT_RUN && !s->metadata &&
+	       clock_now() > c->op.lease_end - call_conf(c)->store_lease / 2;
+}
+
 /* A call cancelled before anything was sent is never sent; one that may have been sent is asked for its handle. */
 enum verdict step_submit(struct call *c)
 {
@@ -36,6 +44,8 @@ enum verdict step_submit(struct call *c)
 		return statement_wait(c, j->not_before);
 	if (s->kind == STATEMENT_REST)
 		return rest_submit(c, j, s);
+	if (lease_short(c, j, s))
+		return statement_go(c, j, STEP_intent);
 	if (!fill_submit(c, j, s))
 		return statement_fail_with(c, ERR_NOMEM, NULL);
 	s->state = STATEMENT_SENT;

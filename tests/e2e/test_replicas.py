@@ -391,6 +391,115 @@ class Deaths(Replicated):
 
 
 @installed
+class Leases(Replicated):
+    """What a replica no longer tells of, another one takes over, though nobody asks for it."""
+
+    LEASE = 1.0
+
+    @classmethod
+    def setUpClass(cls):
+        super().setUpClass()
+        cls.c = cls.replica()
+        cls.c.keys = cls.a.keys
+
+    @classmethod
+    def replica(cls, keys=()):
+        cls.conf["store"]["lease"] = f"{int(cls.LEASE * 1000)}ms"
+        return super().replica(keys)
+
+    def adopted(self):
+        return sum(g.metric('snowgate_operations_total{outcome="adopted"}') or 0 for g in (self.b, self.c))
+
+    def taken_over(self, before):
+        wait_for(lambda: self.adopted() > before, 10 * self.LEASE, "the adoption")
+
+    def test_a_stream(self):
+        here, there = self.both()
+        before = self.adopted()
+        _, stream, priming, name = self.begun(4 * self.LEASE, here)
+        self.emulator.record(name, "held")
+        self.a.kill()
+        self.taken_over(before)
+        self.emulator.record(name, "succeeded")
+        self.assert_answered([e for e in self.resumed(there, priming.id) if e.id], stream, [[name]])
+        self.assertEqual(self.executions(name), 1)
+        self.assertEqual(self.adopted(), before + 1, "one of the two")
+
+    def test_what_is_renewed_is_left_alone(self):
+        here, _ = self.both()
+        before = self.adopted()
+        _, stream, _, name = self.begun(4 * self.LEASE, here)
+        self.assertEqual(stream.rest()[-1].json["id"], stream.id)
+        self.assertEqual(self.executions(name), 1)
+        self.assertEqual(self.adopted(), before)
+
+    def write(self, seconds=0):
+        name = self.name()
+        self.modern("alice", of=self.b).query(f"CREATE TABLE IF NOT EXISTS {TABLE} (ID INT)")
+        if seconds:
+            self.emulator.hold(name, seconds)
+        return f"INSERT INTO {TABLE} SELECT 1 WHERE '{name}' <> ''", name, "key " + name
+
+    def test_a_write_that_nobody_waits_for(self):
+        """It runs to its end, and its outcome is in its record before its client asks."""
+        (sql, name, key), before = self.write(3 * self.LEASE), self.adopted()
+        pending = self.modern("alice", of=self.a).start("execute_query", query=sql, format="json", idempotency_key=key)
+        self.emulator.record(name, "held")
+        self.a.kill()
+        pending.leave()
+        self.taken_over(before)
+        self.emulator.record(name, "succeeded")
+        answer = self.modern("alice", of=self.c).query(sql, idempotency_key=key)
+        self.assertEqual(answer.rows, [["1"]])
+        self.assertEqual(self.executions(name), 1)
+        self.assertEqual(self.adopted(), before + 1)
+
+    def test_a_write_that_snowflake_never_had(self):
+        """Sent again under the same request id by whoever took it over; its first holder, awake again, sends nothing."""
+        (sql, name, _), before = self.write(), self.adopted()
+        self.emulator.fault({"hang": True}, sql=name, op="submit")
+        in_flight = self.a.metric("snowgate_upstream_in_flight")
+        pending = self.modern("alice", of=self.a).start("execute_query", query=sql, format="json")
+        wait_for(lambda: self.a.metric("snowgate_upstream_in_flight") > in_flight, 5, "the submission")
+        self.a.signal(signal.SIGSTOP)
+        try:
+            self.taken_over(before)
+            self.emulator.record(name, "succeeded")
+        finally:
+            self.a.signal(signal.SIGCONT)
+        pending.leave()
+        self.assertEqual(self.executions(name), 1)
+        self.assertEqual(len({r["requestId"] for r in self.emulator.records(name)}), 1)
+
+    def test_a_sleeper_awake_again_works(self):
+        """It slept before it had the call, and nobody could take that over."""
+        (sql, name, _), before = self.write(), self.adopted()
+        self.a.signal(signal.SIGSTOP)
+        pending = self.modern("alice", of=self.a).start("execute_query", query=sql, format="json")
+        self.a.signal(signal.SIGCONT)
+        self.assertEqual(pending.answer().rows, [["1"]])
+        self.assertEqual(self.executions(name), 1)
+        self.assertEqual(self.adopted(), before)
+
+    def test_slept_while_a_stream_ran(self):
+        """Another one has taken the stream over and told its answer: the sleeper tells nothing."""
+        here, there = self.both()
+        before = self.adopted()
+        _, stream, priming, name = self.begun(3 * self.LEASE, here)
+        self.emulator.record(name, "held")
+        self.a.signal(signal.SIGSTOP)
+        try:
+            self.taken_over(before)
+            self.emulator.record(name, "succeeded")
+            self.assert_answered([e for e in self.resumed(there, priming.id) if e.id], stream, [[name]])
+        finally:
+            self.a.signal(signal.SIGCONT)
+        wait_for(lambda: self.a.metric('snowgate_operations_total{outcome="lost"}'), 10, "that it is lost")
+        self.assertEqual([e.json for e in stream.rest() if e.id and e.data], [], "it is told there")
+        self.assertEqual(self.executions(name), 1)
+
+
+@installed
 class Outages(Replicated):
     """The server stops answering, or dies: refused within store.timeout, told at /readyz, and over when it is back."""
 
