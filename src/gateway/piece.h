@@ -57,7 +57,7 @@ void operation_step_back(struct piece *p);     /* where the piece was refused, s
 void operation_recorded(struct store_work *w); /* done(): the call goes on, recorded or not */
 /* Its stream could not be recorded a while ago, and the record is not as far as was thought: once, it gets another. */
 bool operation_begin_anew(struct call *c) MUST_USE;
-void operation_lost(struct call *c);                 /* another process has taken it over, and tells its outcome */
+void operation_lost(struct call *c);                  /* another process has taken it over, and tells its outcome */
 void operation_forget(struct call *c);                /* what may have been recorded all the same goes */
 void store_refused(struct call *c, const char *what); /* the call ends with that */
 
