@@ -373,6 +373,7 @@ static void state_new(const struct conf *conf, struct keyring *keys)
 	gateway.conf = conf;
 	gateway.keys = keys;
 	gateway.stored = true;
+	gateway.forgotten.last = &gateway.forgotten.first;
 	crypt_random(&gateway.asked,
 		     sizeof gateway.asked); /* no two processes that share sessions ask by the same ids */
 	gateway.asked >>= 16;
@@ -391,6 +392,7 @@ static void state_new(const struct conf *conf, struct keyring *keys)
 
 static void state_free(void)
 {
+	forgotten_free();
 	wheel_free(gateway.wheel);
 	handle_table_free(gateway.tickets);
 	account_table_free(gateway.accounts);
@@ -427,6 +429,8 @@ static void health_deliver(struct mail *m)
 
 	OWNED_BY(THREAD_NET);
 	gateway.stored = h->ready;
+	if (h->ready)
+		leases_wait();
 	free(h);
 }
 

@@ -124,6 +124,7 @@ struct gateway {
 	struct wheel *wheel;
 	struct transport *transport;
 	struct timer sweep, leases, drain, look;
+	usec_t leases_look; /* nothing of others is looked for before */
 	enum { PHASE_SERVING, PHASE_DRAINING, PHASE_REFUSING } phase;
 	/* The last ids that were deleted, so that a record on its way back from the store does not revive one. */
 	char ended[256][SESSION_ID_SIZE];
@@ -133,7 +134,11 @@ struct gateway {
 	struct listeners listeners;
 	struct ticket *asking; /* tickets whose call waits for its client */
 	size_t asking_bytes;
-	uint64_t asked;           /* questions sent so far: no two have the same id */
+	uint64_t asked; /* questions sent so far: no two have the same id */
+	struct {
+		struct forgotten *first, **last;
+		size_t n;
+	} forgotten;
 	struct seal_keys sealing; /* request states; read-only after start */
 	struct seal_keys journal; /* messages and events in the store; read-only after start, any thread */
 	bool stored;              /* the store is well */
@@ -332,8 +337,15 @@ struct found {
 /* From now on this process renews what it holds, and takes up what others have left: at once what a process before it
  * did, and on a shared store what any other one does. */
 void leases_start(void);
+/* The store is well again: who holds something has a lease's time to say so before it is taken from him. */
+void leases_wait(void);
+void leases_soon(void); /* the store could not be reached, and something has to be done once it can */
 /* The operation is nobody's for so long, milliseconds; STORE_NO_DUE: for ever. */
 void lease_set(const struct principal *p, const char *operation, uint64_t version, int64_t due_ms);
+
+/* ---- forget.c ---- */
+void forgotten_again(void); /* what the store could not forget when it was to */
+void forgotten_free(void);
 
 /* ---- adopt.c: work that another process, or another call, has begun ---- */
 /* An operation that has not ended: its call begins again, and finds its statement where it is. */

@@ -55,7 +55,7 @@ struct left {
 };
 
 /* On a store of its own there is something only at the start; but all of it, and once the store can be read. */
-static void look_again(bool more)
+static void turn_again(bool more)
 {
 	if (store_shared() || more)
 		timer_set(gateway.wheel, &gateway.leases, clock_now() + gateway.conf->store_lease / TURNS_PER_LEASE);
@@ -69,7 +69,7 @@ static void left_deliver(struct mail *m)
 	OWNED_BY(THREAD_NET);
 	for (const struct store_row *row = l->item.rows; row; row = row->next, n++)
 		adopt_left(row->key, row->version, (struct slice){row->value, row->n});
-	look_again(l->work.rc != STORE_OK || n == STORE_ROWS_MAX);
+	turn_again(l->work.rc != STORE_OK || n == STORE_ROWS_MAX);
 	store_rows_free(&l->item);
 	free(l);
 }
@@ -94,14 +94,28 @@ static void leases_turn(struct timer *t)
 	(void)t;
 	if (store_shared())
 		handle_each(gateway.tickets, lease_renew, NULL);
-	if (gateway.phase == PHASE_SERVING)
+	forgotten_again();
+	if (gateway.phase == PHASE_SERVING && clock_now() >= gateway.leases_look)
 		leases_look();
 	else
-		look_again(false);
+		turn_again(false);
+}
+
+void leases_soon(void)
+{
+	if (!timer_pending(&gateway.leases))
+		turn_again(true);
+}
+
+void leases_wait(void)
+{
+	if (store_shared())
+		gateway.leases_look = clock_now() + gateway.conf->store_lease;
 }
 
 void leases_start(void)
 {
 	gateway.leases.fire = leases_turn;
+	leases_wait();
 	leases_turn(&gateway.leases);
 }

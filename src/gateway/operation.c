@@ -72,22 +72,6 @@ void store_refused(struct call *c, const char *what)
 	c->fault = (struct mcp_fault){ERR_OVERLOADED, "the store refused the record; try again", NULL};
 }
 
-static void forget_done(struct store_work *w)
-{
-	piece_free(container_of(w, struct piece, work));
-}
-
-/* What may have been recorded all the same must not be found and sent later. */
-void operation_forget(struct call *c)
-{
-	struct piece *p = piece_new(c, forget_done);
-
-	piece_del_operation(p, c);
-	store_post(&p->work);
-	*c->op.id = *c->op.stream = '\0';
-	c->op.version = 0;
-}
-
 void operation_recorded(struct store_work *w)
 {
 	struct piece *p = container_of(w, struct piece, work);

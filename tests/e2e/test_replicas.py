@@ -17,6 +17,7 @@ import unittest
 import gateway
 from gateway import LATEST, Emulator, wait_for
 from test_durable import CONTEXT, STEADY, TABLE, Durable, Durably
+from fault_proxy import FaultProxy
 
 # The check of messages reads one process after the other, and here one answers what another was asked.
 os.environ.pop("SNOWGATE_TAP", None)
@@ -33,12 +34,12 @@ installed = unittest.skipUnless(shutil.which("redis-server"), "redis-server is n
 class Redis:
     """A redis-server as it is deployed, but on a socket in a folder of its own."""
 
-    def __init__(self):
+    def __init__(self, port=0):
         self.folder = tempfile.mkdtemp(prefix="snowgate-redis-")
         self.socket = os.path.join(self.folder, "socket")
         password = hashlib.sha256(PASSWORD.encode()).hexdigest()
         self.put("users.acl", self.deployed("snowgate.acl").replace(HASH, password))
-        self.put("conf", self.deployed("valkey.conf") + f"\nport 0\nunixsocket {self.socket}\ndir {self.folder}\n"
+        self.put("conf", self.deployed("valkey.conf") + f"\nport {port}\nunixsocket {self.socket}\ndir {self.folder}\n"
                  f"aclfile {self.folder}/users.acl\nlogfile {self.folder}/log\n")
         self.start()
 
@@ -497,6 +498,57 @@ class Leases(Replicated):
         wait_for(lambda: self.a.metric('snowgate_operations_total{outcome="lost"}'), 10, "that it is lost")
         self.assertEqual([e.json for e in stream.rest() if e.id and e.data], [], "it is told there")
         self.assertEqual(self.executions(name), 1)
+
+
+@installed
+class Unanswered(Durably):
+    """The server has written a record and its answer is lost: what was refused is not sent by another replica."""
+
+    LEASE = 3.0
+
+    def setUp(self):
+        self.emulator.clear()
+
+    def test_a_refused_write_is_forgotten(self):
+        with socket.socket() as s:
+            s.bind(("127.0.0.1", 0))
+            port = s.getsockname()[1]
+        redis = Redis(port)
+        self.addCleanup(redis.stop)
+        proxy = self.enterContext(FaultProxy(port))
+        self.conf = {"session": {"key_file": redis.put("session-keys", os.urandom(32).hex() + "\n")},
+                     "auth": {"mode": "required", "api_keys_file": os.path.join(redis.folder, "api-keys")},
+                     "store": {"kind": "valkey", "user": "snowgate", "password": PASSWORD, "durability": "aof",
+                               "timeout": f"{int(TIMEOUT * 1000)}ms", "lease": f"{int(self.LEASE * 1000)}ms"}}
+        a = self.replica(proxy.port, ("alice",))
+        b = self.replica(port)
+        b.keys = a.keys
+        name = self.name()
+        self.modern("alice", of=b).query(f"CREATE TABLE IF NOT EXISTS {TABLE} (ID INT)")
+        before = a.metric('snowgate_store_pieces_total{outcome="down"}')
+        proxy.set("down", blackhole=True)
+        answer = self.modern("alice", of=a).query(f"INSERT INTO {TABLE} SELECT 1 WHERE '{name}' <> ''")
+        self.assertEqual(answer.status, 503, answer)
+        self.assertGreater(a.metric('snowgate_store_pieces_total{outcome="down"}'), before)
+        proxy.cut()
+        proxy.clear()
+        time.sleep(3 * self.LEASE)  # what must not happen has no end to wait for
+        self.assertEqual(self.executions(name), 0)
+        self.assertEqual(b.metric('snowgate_operations_total{outcome="adopted"}'), 0)
+
+    def replica(self, port, keys=()):
+        conf = {}
+        for part in (STEADY, self.conf, {"store": {"url": f"redis://127.0.0.1:{port}"}}):
+            gateway.merge(conf, {name: dict(value) if isinstance(value, dict) else value
+                                 for name, value in part.items()})
+        g = Durable(self.emulator, conf, keys)
+        self.addCleanup(g.stop)
+        return g
+
+    @classmethod
+    def setUpClass(cls):
+        cls.emulator = Emulator()
+        cls.addClassCleanup(cls.emulator.stop)
 
 
 @installed
