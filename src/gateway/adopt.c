@@ -3,6 +3,8 @@
 
 #include <string.h>
 
+#include "snowgate/kill.h"
+
 /* What was never answered with a handle is sent again only so long after it was recorded (design, 6). */
 #define SEND_AGAIN_S 300
 
@@ -97,6 +99,7 @@ static bool begin(struct journal *j, bool over, uint64_t number)
 		request_free(rq);
 		return false;
 	}
+	KILL_POINT(adopt_before);
 	c = call_new(rq);
 	t = ticket_open(c, 0);
 	if (t)
@@ -113,6 +116,7 @@ static bool begin(struct journal *j, bool over, uint64_t number)
 	t->adopts = true;
 	log_event(LOG_INFO, "operation_adopted", log_text("request", rq->id), log_text("operation", j->id),
 		  log_text("query", j->handle), log_text("principal", rq->principal.subject));
+	KILL_POINT(adopt_after);
 	conf_use(rq->conf);
 	call_run(c);
 	return true;

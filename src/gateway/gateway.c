@@ -8,6 +8,8 @@
 #include <string.h>
 #include <sys/stat.h>
 
+#include "snowgate/kill.h"
+
 #define TICKETS_MAX             100000u
 #define ACCOUNTS_MAX            100000u
 #define SWEEP_EVERY             (5 * USEC_PER_S)
@@ -164,10 +166,12 @@ static bool drain_leave(struct ticket *t)
 	if (gateway.conf->store_kind == STORE_KIND_MEMORY || !t->stream || !t->stream->holds || !*t->operation)
 		return false;
 	l = t->stream->exchange ? listener_by_exchange(t->stream->exchange) : NULL;
+	KILL_POINT(leave_before);
 	t->left = true;
 	ticket_leave_stream(t);
 	if (l)
 		listener_close(l);
+	KILL_POINT(leave_after);
 	return true;
 }
 

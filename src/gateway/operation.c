@@ -3,6 +3,8 @@
 
 #include <string.h>
 
+#include "snowgate/kill.h"
+
 /* On a shared store nobody takes an operation over before its holder's statement has had its time. */
 #define HOLDER_SPARE_MS ((int64_t)60 * 1000)
 
@@ -92,6 +94,8 @@ void operation_recorded(struct store_work *w)
 	if (w->rc != STORE_OK) /* the statement runs, and its outcome is told all the same */
 		log_event(LOG_ERROR, "store_refused", log_text("request", p->call->request->id),
 			  log_text("what", "handle"));
+	else if (p->wrote)
+		KILL_POINT(handle_after);
 	piece_call_on(p);
 }
 
@@ -117,6 +121,9 @@ static void intent_done(struct store_work *w)
 	operation_step_back(p);
 	p->wrote = false;
 	if (w->rc == STORE_OK) {
+		KILL_POINT(intent_after);
+		if (c->op.claim && !c->op.claimed)
+			KILL_POINT(claim_after);
 		c->op.claimed |= c->op.claim && !c->op.again;
 		piece_call_on(p);
 	} else if (w->rc == STORE_STALE && c->op.claim && !c->op.claimed) {
@@ -141,8 +148,11 @@ enum verdict step_intent(struct call *c)
 		store_refused(c, "intent");
 		return call_goto(c, STEP_settle);
 	}
-	if (c->op.claim && !c->op.claimed)
+	KILL_POINT(intent_before);
+	if (c->op.claim && !c->op.claimed) {
+		KILL_POINT(claim_before);
 		piece_put_claim(p, c);
+	}
 	return piece_post(p, c, STEP_sign);
 }
 
@@ -153,6 +163,7 @@ enum verdict step_handle(struct call *c)
 	struct piece *p = piece_new(c, operation_recorded);
 
 	operation_begin(c);
+	KILL_POINT(handle_before);
 	if (piece_put_operation(p, c, due_of(c)))
 		return piece_post(p, c, STEP_poll);
 	piece_free(p);
@@ -186,6 +197,7 @@ static void journal_done(struct store_work *w)
 
 	*d = (struct journaled){.mail = {.deliver = journaled_deliver}, .ticket = p->ticket, .fine = w->rc == STORE_OK};
 	memcpy(d->operation, p->operation, sizeof d->operation);
+	KILL_POINT(stream_after);
 	piece_free(p);
 	mail_post(THREAD_NET, &d->mail);
 }
@@ -201,6 +213,7 @@ void journal_put(struct call *c, const char *stream)
 	operation_begin(c);
 	p->ticket = c->ticket;
 	memcpy(p->operation, c->op.id, sizeof p->operation);
+	KILL_POINT(stream_before);
 	if (piece_put_operation(p, c, due_of(c))) {
 		store_post(&p->work);
 		return;
