@@ -129,6 +129,7 @@ class Member(threading.Thread):
                              revision=LATEST if n % 4 == 0 else "2025-06-18", timeout=READ_SECONDS)
         self.declared = {"extensions": {TASKS: {}}} if self.modern and swarm.tasks else {}
         self.session, self.sessions, self.calls, self.faults = None, [], [], []
+        self.rested = threading.Event()
         self.counts = collections.Counter()
         self.serial, self.turns = 0, n
         self.down_since, self.gap = None, 0.0
@@ -624,8 +625,11 @@ class Member(threading.Thread):
                 return
 
     def act(self):
-        r, held = self.rng.random(), self.rng.choice(HOLDS)
-        if r < 0.12:
+        r, held = self.rng.random(), self.rng.choice(self.swarm.holds)
+        favour = self.swarm.favour
+        if favour and self.rng.random() < 0.3:
+            getattr(self, favour)()
+        elif r < 0.12:
             self.run_statement("read")
         elif r < 0.36:
             self.run_statement("read", held)
@@ -662,8 +666,16 @@ class Member(threading.Thread):
         while not self.session and not self.swarm.over.is_set():
             self.safely(self.begin)
         while not self.swarm.over.is_set():
-            self.safely(self.act)
+            if self.swarm.moving.is_set():
+                self.safely(self.act)
+            else:
+                self.settle()
+                self.rested.set()
+                self.swarm.moving.wait()
         self.swarm.settling.wait(PATIENCE)
+        self.settle()
+
+    def settle(self):
         for call in self.calls:
             if call.handle and call.outcome == "sent":
                 self.safely(lambda call=call: self.finish_handle(call))
@@ -671,21 +683,25 @@ class Member(threading.Thread):
 
 class Swarm:
     """`targets`: URLs, ports, or what has a port. `stragglers`: what was sent and not answered may happen later, as
-    with a gateway that was stopped for a while or one of several; not where each loss is the death of the only one."""
+    with a gateway that was stopped for a while or one of several; not where each loss is the death of the only one.
+    `holds`: the ms that its slow statements run."""
 
-    def __init__(self, targets, emulator, clients=8, seed=1, keys=(), stragglers=False):
+    def __init__(self, targets, emulator, clients=8, seed=1, keys=(), stragglers=False, holds=HOLDS):
         self.targets, self.emulator, self.seed = [Target(t) for t in targets], emulator, seed
-        self.keys, self.stragglers = list(keys), stragglers
+        self.keys, self.stragglers, self.holds = list(keys), stragglers, holds
+        self.favour = None  # what its members do more often than else: the name of a method
         self.run = f"{seed:x}x{time.time_ns() // 1000:x}"  # in its markers: an emulator may see several swarms
         self.table = f"DEMO.PUBLIC.SWARM_{self.run.upper()}"
-        self.over, self.settling = threading.Event(), threading.Event()
+        self.over, self.settling, self.moving = threading.Event(), threading.Event(), threading.Event()
+        self.moving.set()
         self.records, self.collected = {}, 0.0
         self.prepare()
         self.members = [Member(self, n) for n in range(clients)]
 
     def prepare(self):
-        for ms in HOLDS:
+        for ms in set(self.holds) - self.emulator.__dict__.setdefault("holding", set()):
             self.emulator.hold(f"hold {ms};", ms / 1000)
+            self.emulator.holding.add(ms)
         self.sql(f"CREATE TABLE {self.table} (ID INT)")
         with Client(self.targets[0], self.keys[0] if self.keys else None, modern=True) as client:
             extensions = client.rpc("server/discover").result["capabilities"].get("extensions", {})
@@ -712,10 +728,27 @@ class Swarm:
         for member in self.members:
             member.start()
 
-    def stop(self):
-        """No new calls; waits for those under way. The targets must be up."""
+    def rest(self):
+        """No new calls until go_on(); waits for those under way, as far as they have an end. The targets must be up."""
+        self.moving.clear()
+        for member in self.members:
+            if not member.rested.wait(3 * PATIENCE):
+                member.fault("does not come to rest")
+
+    def go_on(self):
+        for member in self.members:
+            member.rested.clear()
+        self.moving.set()
+
+    def leave(self):
+        """No more of it, whatever is under way."""
         self.over.set()
         self.settling.set()
+        self.moving.set()
+
+    def stop(self):
+        """No new calls; waits for those under way. The targets must be up."""
+        self.leave()
         for member in self.members:
             member.join(3 * PATIENCE)
             if member.is_alive():
@@ -723,8 +756,8 @@ class Swarm:
         return self
 
     def collect(self):
-        """The emulator's records, which it tells the newest 10000 of."""
-        for record in self.emulator.records():
+        """The emulator's records of its statements, of which it tells the newest 10000."""
+        for record in self.emulator.records(f"swarm.{self.run}."):
             self.records[record["handle"]] = record
 
     def in_flight(self):
@@ -840,12 +873,12 @@ def check_keys(swarm):
 
 
 def invariants(swarm, emulator=None):
-    """What was not as promised, as sentences. After stop(); the targets must be up."""
+    """What was not as promised, as sentences. After stop() or rest(); the targets must be up."""
     faults = [fault for m in swarm.members for fault in m.faults]
     emulator = emulator or swarm.emulator
-    end = time.monotonic() + 10 + max(HOLDS) / 1000
-    while time.monotonic() < end and any(r["state"] in OPEN for r in emulator.records("swarm.")):
-        time.sleep(0.05)
+    end = time.monotonic() + 10 + max(swarm.holds) / 1000
+    while time.monotonic() < end and any(r["state"] in OPEN for r in emulator.records(f"swarm.{swarm.run}.")):
+        time.sleep(0.02)
     swarm.collect()
     faults += check_sessions(swarm) + check_streams(swarm) + check_keys(swarm) + check_executions(swarm)
     return faults + check_table(swarm)
