@@ -180,11 +180,12 @@ def under_way(path):
             return None
 
 
-def points():
-    """The names of all kill points."""
+def points(store="sqlite"):
+    """The names of all kill points that can be passed with this store."""
     with open(KILL_DEF) as f:
         text = re.sub(r"/\*.*?\*/", "", f.read(), flags=re.S)
-    return re.findall(r'^\s*KILL\(\s*(\w+)\s*,\s*"', text, flags=re.M)
+    names = re.findall(r'^\s*KILL\(\s*(\w+)\s*,\s*"', text, flags=re.M)
+    return [name for name in names if not name.startswith(tuple({"sqlite", "valkey"} - {store}))]
 
 
 def passage(point, rng):
@@ -402,10 +403,10 @@ def results(rounds, emulator, options):
         worker.join()
 
 
-def chosen(iterations, seed, names):
+def chosen(iterations, seed, names, store):
     """The moments of all iterations. `names`: "all", or moments that are taken in turn."""
     if names == "all":
-        which = points()
+        which = points(store)
         names = [which[n // 2 % len(which)] if n % 2 else "random" for n in range(2 * len(which))]
     names = [names[n % len(names)] for n in range(iterations)]
     return [passage(name, random.Random(f"{seed} {n}")) for n, name in enumerate(names)]
@@ -414,7 +415,7 @@ def chosen(iterations, seed, names):
 def run(iterations=10, seed=1, clients=8, kills=5, lanes=1, stop=0.0, seconds=0.6, moments=("random",), conf=None,
         store="sqlite", out=print):
     """The seeds that failed, with what was broken: {} where all is well."""
-    rounds = chosen(iterations, seed, moments)
+    rounds = chosen(iterations, seed, moments, store)
     rounds = [(seed + n // kills, rounds[n:n + kills]) for n in range(0, iterations, kills)]
     options = argparse.Namespace(clients=clients, stop=stop, seconds=seconds, store=store, conf=conf,
                                  lanes=min(lanes, len(rounds)))

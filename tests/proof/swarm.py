@@ -240,6 +240,8 @@ class Member(threading.Thread):
                 self.fault(f"initialize: {answer}")
                 raise Refused
             self.tell(lambda: self.client.stream(self.client.message("notifications/initialized", notification=True)))
+            if self.n % 4 == 2:  # hears more than the answer, in events
+                self.ask(self.client.message("logging/setLevel", {"level": "debug"}))
             told = self.ask(self.client.tool_message("set_context", {}))
         self.session = Session(name, self.key, self.modern, self.context_of(told), self.swarm.stragglers)
         self.sessions.append(self.session)
@@ -548,8 +550,11 @@ class Member(threading.Thread):
         elif "result" in answer.json and answer.is_error and answer.meta_error.get("retryable"):
             self.counts["failed"] += 1
             return
+        elif "result" in answer.json and answer.is_error and call.session.deleted:  # and its statements with it
+            call.outcome = "cancelled"
+            return
         else:
-            self.fault(f"its handle brought {answer}", call)
+            self.fault(f"its handle brought {answer}, and its session is {call.session.deleted or 'there'}", call)
         self.counts["handles"] += 1
 
     def finish_task(self, call):
