@@ -69,7 +69,7 @@ static bool is_late(const struct journal *j)
 
 static void give_back(struct call *c, struct journal *j, bool over)
 {
-	usec_t age = (clock_wall() - j->created) * USEC_PER_S;
+	usec_t age = clock_wall_usec() - j->born;
 
 	memcpy(c->op.id, j->id, sizeof c->op.id);
 	memcpy(c->op.stream, j->stream, sizeof c->op.stream);

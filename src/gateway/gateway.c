@@ -158,7 +158,7 @@ static void drain_last(struct timer *t)
 }
 
 /* What the store knows goes on at Snowflake, and is taken up again by whoever serves the store next: its client comes
- * back for the answer. */
+ * back for the answer, to its stream or by its key. */
 static bool drain_leave(struct ticket *t)
 {
 	struct listener *l;
@@ -190,7 +190,9 @@ static void drain_refuse(handle_t h, void *object, void *ctx)
 		answer_error(&a, NULL, t->modern ? ERA_MODERN : ERA_LEGACY, slice_of(t->request_id), &fault);
 	answer_retry_after(&a, USEC_PER_S);
 	ticket_answer(t, &a);
-	ticket_cancel(t, "drain");
+	t->left = t->keyed && gateway.conf->store_kind != STORE_KIND_MEMORY && !t->waiting && !t->asking;
+	if (!t->left)
+		ticket_cancel(t, "drain");
 }
 
 /* The time is up: who still waits is answered, and what runs for him is cancelled. */

@@ -43,6 +43,7 @@ POINT_SECONDS = 4  # a point that is not passed in this time, three times over, 
 POINT_TRIES = 3
 HOLDS = (80, 250, 600)  # ms that slow statements run: an iteration waits for their ends
 SETTLED_SECONDS = 10
+STRAGGLE = 5  # seconds after which a change that was recorded as a stream's was taken up again, or never
 # The passage at which a point strikes is chosen up to this: what is passed at each start, or by each call, would else
 # strike before anything has happened.
 PASSAGES = {"sqlite": 60, "valkey": 60, "answer": 30, "append": 4, "event": 6, "stream": 4, "intent": 4, "handle": 6,
@@ -258,7 +259,7 @@ class Round:
             self.gateways.append(Durable(emulator, conf))
         self.herd = swarm.Swarm([g.port for g in self.gateways], emulator, options.clients, seed,
                                 list(self.gateways[0].keys.values()),
-                                stragglers=bool(options.stop or self.redis), holds=HOLDS)
+                                stragglers=True if options.stop or self.redis else STRAGGLE, holds=HOLDS)
         self.herd.start()
 
     # ---- a strike ----
@@ -340,7 +341,14 @@ class Round:
         self.herd.rest()
         self.faults += swarm.invariants(self.herd) + self.settled()
         self.herd.go_on()
+        if self.faults:
+            self.faults += ["its log: " + line for line in self.telling()]
         return not self.faults
+
+    def telling(self):
+        """Of the logs since the last start, what is not about a call that was answered."""
+        lines = [line for g in self.gateways for line in g.process.lines if '"event":"call"' not in line]
+        return lines[-25:]
 
     def finish(self):
         self.herd.stop()
@@ -427,7 +435,7 @@ def run(iterations=10, seed=1, clients=8, kills=5, lanes=1, stop=0.0, seconds=0.
                 failed[its] = faults
                 out(f"{len(faults)} broken; again: --seed {its} --clients {clients} --iterations {len(about)} "
                     f"--kills {kills} --moments {','.join(about)} --store {store}" + (f" --stop {stop}" if stop else ""))
-                for fault in faults[:10]:
+                for fault in faults[:40]:
                     out("  BROKEN: " + fault[:900])
             if tally.iterations // 100 > (tally.iterations - told.iterations) // 100:
                 out(f"{tally.iterations} of {iterations}")
