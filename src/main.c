@@ -17,6 +17,7 @@
 #include "snowgate/doctor.h"
 #include "snowgate/gateway.h"
 #include "snowgate/http.h"
+#include "snowgate/kill.h"
 #include "snowgate/log.h"
 #include "snowgate/mail.h"
 #include "snowgate/probe.h"
@@ -510,6 +511,10 @@ int main(int argc, char **argv)
 
 	if (!options_read(&o, argc, argv)) {
 		fputs(usage, stderr);
+		return 2;
+	}
+	if (!KILL_ARM(getenv("SNOWGATE_KILL_AT"))) {
+		fputs("snowgate: SNOWGATE_KILL_AT names no kill point of this build\n", stderr);
 		return 2;
 	}
 	if (o.help || o.version) {

@@ -111,6 +111,7 @@ enum verdict step_admit(struct call *c)
 	if (t->cancelled && !*c->op.handle) /* what is under way already is cancelled where it is */
 		return call_goto(c, STEP_settle);
 	t->watching = !admit_needs_slot(c);
+	t->keyed = c->op.claim != NULL;
 	if (t->watching || c->op.again) /* what is under way already has had its slot */
 		return admit_onward(c);
 	switch (queue_admit(&gateway.queue, t->account, c, l)) {

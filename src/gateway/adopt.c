@@ -3,6 +3,8 @@
 
 #include <string.h>
 
+#include "snowgate/kill.h"
+
 /* What was never answered with a handle is sent again only so long after it was recorded (design, 6). */
 #define SEND_AGAIN_S 300
 /* What cannot be begun here is looked at again after so long. */
@@ -69,7 +71,7 @@ static bool is_late(const struct journal *j)
 
 static void give_back(struct call *c, struct journal *j, bool over)
 {
-	usec_t age = (clock_wall() - j->created) * USEC_PER_S;
+	usec_t age = clock_wall_usec() - j->born;
 
 	memcpy(c->op.id, j->id, sizeof c->op.id);
 	memcpy(c->op.stream, j->stream, sizeof c->op.stream);
@@ -100,6 +102,7 @@ static bool begin(struct journal *j, bool over, uint64_t number)
 		request_free(rq);
 		return false;
 	}
+	KILL_POINT(adopt_before);
 	c = call_new(rq);
 	t = ticket_open(c, 0);
 	if (t)

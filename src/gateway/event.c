@@ -3,6 +3,8 @@
 
 #include <string.h>
 
+#include "snowgate/kill.h"
+
 /* ---- events of streams ---- */
 
 struct append {
@@ -29,6 +31,7 @@ static void append_deliver(struct mail *m)
 
 static void append_done(struct store_work *w)
 {
+	KILL_POINT(append_after);
 	mail_post(THREAD_NET, &container_of(w, struct append, work)->mail);
 }
 
@@ -54,6 +57,7 @@ void event_post(const struct ticket *t, const struct stream *stream, const struc
 					  .key = a->operation,
 					  .number = e->number,
 					  .value = buf_slice(&a->value)};
+	KILL_POINT(append_before);
 	store_post(&a->work);
 }
 
@@ -65,6 +69,26 @@ static bool never_sent(const struct call *c)
 	const struct statement *s = &c->plan[0];
 
 	return c->plan_n == 0 || s->state == STATEMENT_NEW || (s->state == STATEMENT_CANCELLED && !*s->handle);
+}
+
+static void points_before(const struct call *c)
+{
+	if (c->durable.put)
+		KILL_POINT(session_put_before);
+	if (c->durable.forget)
+		KILL_POINT(session_delete_before);
+	if (c->op.version && !c->op.over)
+		KILL_POINT(event_before);
+}
+
+static void points_after(const struct piece *p)
+{
+	if (p->call->durable.put)
+		KILL_POINT(session_put_after);
+	if (p->call->durable.forget)
+		KILL_POINT(session_delete_after);
+	if (p->call->op.version)
+		KILL_POINT(event_after);
 }
 
 static void event_done(struct store_work *w)
@@ -86,6 +110,8 @@ static void event_done(struct store_work *w)
 		}
 		if (w->rc != STORE_STALE && c->op.version && !c->op.over && !c->op.again && never_sent(c))
 			operation_forget(c);
+	} else {
+		points_after(p);
 	}
 	piece_call_on(p);
 }
@@ -140,5 +166,6 @@ enum verdict step_event(struct call *c)
 		piece_free(p);
 		return call_goto(c, c->durable.put || c->durable.forget ? STEP_event : STEP_reply);
 	}
+	points_before(c);
 	return piece_post(p, c, STEP_reply);
 }

@@ -8,6 +8,8 @@
 #include <string.h>
 #include <sys/stat.h>
 
+#include "snowgate/kill.h"
+
 #define TICKETS_MAX             100000u
 #define ACCOUNTS_MAX            100000u
 #define SWEEP_EVERY             (5 * USEC_PER_S)
@@ -156,7 +158,7 @@ static void drain_last(struct timer *t)
 }
 
 /* What the store knows goes on at Snowflake, and is taken up again by whoever serves the store next: its client comes
- * back for the answer. */
+ * back for the answer, to its stream or by its key. */
 static bool drain_leave(struct ticket *t)
 {
 	struct listener *l;
@@ -164,10 +166,12 @@ static bool drain_leave(struct ticket *t)
 	if (gateway.conf->store_kind == STORE_KIND_MEMORY || !t->stream || !t->stream->holds || !t->journaled)
 		return false;
 	l = t->stream->exchange ? listener_by_exchange(t->stream->exchange) : NULL;
+	KILL_POINT(leave_before);
 	t->left = true;
 	ticket_leave_stream(t);
 	if (l)
 		listener_close(l);
+	KILL_POINT(leave_after);
 	return true;
 }
 
@@ -186,7 +190,9 @@ static void drain_refuse(handle_t h, void *object, void *ctx)
 		answer_error(&a, NULL, t->modern ? ERA_MODERN : ERA_LEGACY, slice_of(t->request_id), &fault);
 	answer_retry_after(&a, USEC_PER_S);
 	ticket_answer(t, &a);
-	ticket_cancel(t, "drain");
+	t->left = t->keyed && gateway.conf->store_kind != STORE_KIND_MEMORY && !t->waiting && !t->asking;
+	if (!t->left)
+		ticket_cancel(t, "drain");
 }
 
 /* The time is up: who still waits is answered, and what runs for him is cancelled. */

@@ -40,6 +40,7 @@ struct ticket {
 	uint64_t first_ask; /* number of its first open question */
 	char *request_id;   /* raw token, for notifications/cancelled; NULL for none */
 	bool slot, cancelled, modern;
+	bool keyed;                        /* its client can come back by an idempotency key */
 	bool left;                         /* to the process that comes after this one */
 	bool taken;                        /* by another process, which answers */
 	bool adopts;                       /* its call begins again, and has not been given its stream yet */

@@ -135,6 +135,7 @@ bool journal_write(struct buf *b, const struct seal_keys *keys, const struct cal
 	json_object_set_new(o, "reader", json_integer(READER));
 	json_object_set_new(o, "principal", principal_json(&c->request->principal));
 	json_object_set_new(o, "created", json_integer(c->op.created));
+	json_object_set_new(o, "born", json_integer(clock_wall_usec() - (clock_now() - c->born)));
 	json_object_set_new(o, "deadline", json_integer(deadline_of(c)));
 	json_object_set_new(o, "elapsed", json_integer(c->elapsed));
 	put_text(o, "stream", c->op.stream);
@@ -189,6 +190,7 @@ static bool get_members(struct journal *j, const json_t *o)
 	j->state = state < 0 ? STATEMENT_NEW : (enum statement_state)state;
 	j->write = json_bool_of(o, "write", false);
 	j->created = json_int_of(o, "created", 0);
+	j->born = json_int_of(o, "born", j->created * USEC_PER_S);
 	j->deadline = json_int_of(o, "deadline", 0);
 	j->elapsed = json_int_of(o, "elapsed", 0);
 	return json_int_of(o, "reader", INT64_MAX) <= FORMAT &&

@@ -30,6 +30,7 @@ struct journal {
 	enum statement_state state;
 	bool write;
 	int64_t created, deadline; /* wall seconds; deadline 0: none */
+	usec_t born;               /* wall time at which the call began */
 	usec_t elapsed;            /* call.elapsed */
 	json_t *sealed;            /* the message and what came with it; NULL where it cannot be read */
 };

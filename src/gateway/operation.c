@@ -3,6 +3,8 @@
 
 #include <string.h>
 
+#include "snowgate/kill.h"
+
 int64_t lease_of(const struct conf *conf)
 {
 	return store_shared() ? conf->store_lease / USEC_PER_MS : 0;
@@ -80,6 +82,8 @@ void operation_recorded(struct store_work *w)
 	if (w->rc != STORE_OK) /* the statement runs, and its outcome is told all the same */
 		log_event(LOG_ERROR, "store_refused", log_text("request", p->call->request->id),
 			  log_text("what", "handle"));
+	else if (p->wrote)
+		KILL_POINT(handle_after);
 	piece_call_on(p);
 }
 
@@ -129,6 +133,7 @@ static void intent_failed(struct piece *p)
 
 static void operation_adopted(const struct call *c)
 {
+	KILL_POINT(adopt_after);
 	metric_count(METRIC_operations, "adopted");
 	log_event(LOG_INFO, "operation_adopted", log_text("request", c->request->id), log_text("operation", c->op.id),
 		  log_text("query", c->op.handle), log_text("principal", c->request->principal.subject));
@@ -141,6 +146,9 @@ static void intent_done(struct store_work *w)
 
 	operation_step_back(p);
 	if (w->rc == STORE_OK) {
+		KILL_POINT(intent_after);
+		if (c->op.claim && !c->op.claimed)
+			KILL_POINT(claim_after);
 		c->op.claimed |= c->op.claim && !c->op.again;
 		if (p->took)
 			operation_adopted(c);
@@ -169,8 +177,11 @@ enum verdict step_intent(struct call *c)
 		store_refused(c, "intent");
 		return call_goto(c, STEP_settle);
 	}
-	if (c->op.claim && !c->op.claimed)
+	KILL_POINT(intent_before);
+	if (c->op.claim && !c->op.claimed) {
+		KILL_POINT(claim_before);
 		piece_put_claim(p, c);
+	}
 	return piece_post(p, c, STEP_sign);
 }
 
@@ -181,6 +192,7 @@ enum verdict step_handle(struct call *c)
 	struct piece *p = piece_new(c, operation_recorded);
 
 	operation_begin(c);
+	KILL_POINT(handle_before);
 	if (piece_put_operation(p, c, lease_of(c->request->conf)))
 		return piece_post(p, c, STEP_poll);
 	piece_free(p);
@@ -218,6 +230,7 @@ static void journal_done(struct store_work *w)
 				.fine = w->rc == STORE_OK,
 				.version = p->version};
 	memcpy(d->operation, p->operation, sizeof d->operation);
+	KILL_POINT(stream_after);
 	piece_free(p);
 	mail_post(THREAD_NET, &d->mail);
 }
@@ -233,6 +246,7 @@ void journal_put(struct call *c, const char *stream)
 	operation_begin(c);
 	p->ticket = c->ticket;
 	memcpy(p->operation, c->op.id, sizeof p->operation);
+	KILL_POINT(stream_before);
 	if (piece_put_operation(p, c, lease_of(c->request->conf))) {
 		p->version = c->op.version;
 		store_post(&p->work);

@@ -3,6 +3,8 @@
 
 #include <string.h>
 
+#include "snowgate/kill.h"
+
 static struct ticket **bucket(handle_t exchange)
 {
 	return &gateway.by_exchange[(exchange ^ exchange >> 32) % ARRAY_LEN(gateway.by_exchange)];
@@ -58,6 +60,7 @@ void ticket_answer(struct ticket *t, struct answer *a)
 	handle_t exchange = t->exchange;
 
 	OWNED_BY(THREAD_NET);
+	KILL_POINT(answer_before);
 	if (t->batch) {
 		batch_answer(TAKE(t->batch), t->request_id, a);
 	} else if (t->stream) {
@@ -71,6 +74,7 @@ void ticket_answer(struct ticket *t, struct answer *a)
 	} else {
 		answer_free(a);
 	}
+	KILL_POINT(answer_after);
 }
 
 static void ticket_leave_session(struct ticket *t)

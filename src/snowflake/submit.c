@@ -3,6 +3,8 @@
 
 #include <string.h>
 
+#include "snowgate/kill.h"
+
 /* Snowflake may hold a synchronous request so long before it answers 202 (A.1). */
 #define SYNC_HOLD (45 * USEC_PER_S)
 
@@ -49,6 +51,8 @@ enum verdict step_submit(struct call *c)
 	if (!fill_submit(c, j, s))
 		return statement_fail_with(c, ERR_NOMEM, NULL);
 	s->state = STATEMENT_SENT;
+	if (s->write)
+		KILL_POINT(post_before);
 	return request_send(c, j, WIRE_SUBMIT,
 			    call_conf(c)->snowflake_request_timeout + (goes_async(c, s) ? 0 : SYNC_HOLD));
 }
@@ -57,6 +61,8 @@ enum verdict submit_done(struct call *c, struct job *j, struct reading *r)
 {
 	struct statement *s = call_statement(c);
 
+	if (s->write && r->handle[0])
+		KILL_POINT(post_answered);
 	if (r->handle[0])
 		memcpy(s->handle, r->handle, sizeof s->handle);
 	if (r->meaning == MEANS_RUNNING && !s->handle[0]) {

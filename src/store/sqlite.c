@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "snowgate/kill.h"
 #include "snowgate/log.h"
 #include "snowgate/wheel.h"
 
@@ -70,15 +71,19 @@ void store_damaged(struct store *s, const char *found)
 /* One transaction over pieces from `first` to before `end`. */
 static bool pieces_commit(struct store *s, struct store_work *first, const struct store_work *end)
 {
-	bool good = sql_run(s, SQL_BEGIN) && room_read(s);
+	bool good;
 
+	KILL_POINT(sqlite_before);
+	good = sql_run(s, SQL_BEGIN) && room_read(s);
 	s->now = clock_wall_usec() / USEC_PER_MS;
 	for (struct store_work *w = first; w != end && good; w = w->next)
 		good = piece_run(s, w);
+	KILL_POINT(sqlite_commit);
 	if (!good)
 		store_failed(s, "be written");
 	else if (!(good = sql_run(s, SQL_COMMIT)))
 		store_failed(s, "commit");
+	KILL_POINT(sqlite_after);
 	return good;
 }
 

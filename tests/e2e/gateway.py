@@ -234,8 +234,8 @@ class Gateway:
         self.keys[name] = made.stdout.strip()
         return self.keys[name]
 
-    def start(self):
-        self.process = Process([program("snowgate"), "-c", self.file], "stderr", cwd=self.folder)
+    def start(self, env=None):
+        self.process = Process([program("snowgate"), "-c", self.file], "stderr", env, cwd=self.folder)
         event = self.process.listening()
         self.port, self.admin_port = event["port"], event["admin_port"]
 

@@ -230,6 +230,11 @@ class Streams(Durably):
         told = before + [params["progress"] for params in later]
         self.assertEqual(told, sorted(set(told)), "each is more than the one before")
 
+    def test_progress_rises_across_a_restart_within_one_second(self):
+        """The age of a call is told more exactly than in seconds."""
+        wait_for(lambda: time.time() % 1 < 0.05, 2, "the beginning of a second")
+        self.test_progress_rises_across_the_restart()
+
     def test_killed_twice(self):
         client, stream, priming, name = self.begun(2.5)
         self.again()
@@ -466,6 +471,21 @@ class Writes(Durably):
                 pending.leave()
                 self.assertEqual(self.by_key(client, sql, key).rows, [["1"]])
                 self.assert_once(number, name)
+                self.assertEqual(self.by_key(client, sql, key).rows, [["1"]])
+                self.assert_once(number, name)
+
+    def test_by_its_key_after_an_orderly_stop(self):
+        """It is recorded, so it is left running, though its client is told to come back."""
+        for modern in (True, False):
+            with self.subTest(modern=modern):
+                client, (sql, number, name), key = self.modern("alice"), self.insert(4), self.key()
+                client = client if modern else self.client("alice")
+                pending = client.start("execute_query", query=sql, format="json", idempotency_key=key)
+                self.emulator.record(name, "held")
+                self.gateway.signal(signal.SIGTERM)
+                self.assertEqual(pending.answer().error["code"], 50302)
+                self.assertEqual(self.gateway.process.wait(10), 0)
+                self.gateway.start()
                 self.assertEqual(self.by_key(client, sql, key).rows, [["1"]])
                 self.assert_once(number, name)
 

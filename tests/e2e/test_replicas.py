@@ -72,6 +72,13 @@ class Redis:
                 return False
         return said == b"+OK\r\n+PONG\r\n"
 
+    def conf(self):
+        """What gateways on it have in common: the store, and their keys."""
+        return {"session": {"key_file": self.put("session-keys", os.urandom(32).hex() + "\n")},
+                "auth": {"mode": "required", "api_keys_file": os.path.join(self.folder, "api-keys")},
+                "store": {"kind": "valkey", "url": "unix://" + self.socket, "user": "snowgate", "password": PASSWORD,
+                          "durability": "aof", "timeout": f"{int(TIMEOUT * 1000)}ms"}}
+
     def signal(self, number):
         self.process.send_signal(number)
 
@@ -94,10 +101,7 @@ class Replicated(Durably):
         cls.addClassCleanup(cls.emulator.stop)
         cls.redis = Redis()
         cls.addClassCleanup(cls.redis.stop)
-        cls.conf = {"session": {"key_file": cls.redis.put("session-keys", os.urandom(32).hex() + "\n")},
-                    "auth": {"mode": "required", "api_keys_file": os.path.join(cls.redis.folder, "api-keys")},
-                    "store": {"kind": "valkey", "url": "unix://" + cls.redis.socket, "user": "snowgate",
-                              "password": PASSWORD, "durability": "aof", "timeout": f"{int(TIMEOUT * 1000)}ms"}}
+        cls.conf = cls.redis.conf()
         cls.a = cls.replica(("alice", "bob"))
         cls.b = cls.replica()
         cls.b.keys = cls.a.keys

@@ -73,15 +73,18 @@ class Session:
     """What a session was told to be: every context that it may have by now."""
 
     def __init__(self, name, key, by_handle, told, stragglers):
-        self.name, self.key, self.by_handle, self.stragglers = name, key, by_handle, stragglers
+        self.name, self.key, self.by_handle = name, key, by_handle
+        self.straggle = STRAGGLE_SECONDS if stragglers is True else stragglers
         self.possible, self.unanswered = {told}, []
         self.deleted = None  # then "sent" or "done"
         self.events = {}  # id -> body
 
     def expected(self):
         """What it may be: a change without an answer may have happened, and where stragglers count may happen yet."""
-        now = time.monotonic()
-        self.unanswered = [(t, c) for t, c in self.unanswered if now - t < STRAGGLE_SECONDS]
+        end = time.monotonic() - self.straggle
+        while self.unanswered and self.unanswered[0][0] <= end:  # it will not happen any more, and may have
+            change = self.unanswered.pop(0)[1]
+            self.possible |= {c._replace(**change) for c in self.possible}
         found, more = set(), set(self.possible)
         while more:
             found |= more
@@ -92,10 +95,7 @@ class Session:
         self.possible = {c._replace(**change) for c in self.expected()}
 
     def lost(self, change):
-        if self.stragglers:
-            self.unanswered.append((time.monotonic(), change))
-        else:
-            self.possible |= {c._replace(**change) for c in self.possible}
+        self.unanswered.append((time.monotonic(), change))
 
     def contradicts(self, told):
         """Narrows down; where it may not be so, what it may be, for a person. `told` may lack members."""
@@ -129,6 +129,7 @@ class Member(threading.Thread):
                              revision=LATEST if n % 4 == 0 else "2025-06-18", timeout=READ_SECONDS)
         self.declared = {"extensions": {TASKS: {}}} if self.modern and swarm.tasks else {}
         self.session, self.sessions, self.calls, self.faults = None, [], [], []
+        self.rested = threading.Event()
         self.counts = collections.Counter()
         self.serial, self.turns = 0, n
         self.down_since, self.gap = None, 0.0
@@ -239,6 +240,8 @@ class Member(threading.Thread):
                 self.fault(f"initialize: {answer}")
                 raise Refused
             self.tell(lambda: self.client.stream(self.client.message("notifications/initialized", notification=True)))
+            if self.n % 4 == 2:  # hears more than the answer, in events
+                self.ask(self.client.message("logging/setLevel", {"level": "debug"}))
             told = self.ask(self.client.tool_message("set_context", {}))
         self.session = Session(name, self.key, self.modern, self.context_of(told), self.swarm.stragglers)
         self.sessions.append(self.session)
@@ -437,8 +440,11 @@ class Member(threading.Thread):
             message = event.json
             if "result" in message or "error" in message:
                 call.answers += 1
-                if [e for e in stream.rest(READ_SECONDS) if e.data]:
-                    self.fault("something came after the answer", call)
+                try:
+                    if [e for e in stream.rest(READ_SECONDS) if e.data]:
+                        self.fault("something came after the answer", call)
+                except BROKEN:  # the answer had come
+                    self.counts["broken"] += 1
                 return self.is_own(call, message) and Answer(stream.status, stream.headers, event.data.encode())
             if cancel and call.last:
                 cancel, call.cancelled = False, True
@@ -547,8 +553,11 @@ class Member(threading.Thread):
         elif "result" in answer.json and answer.is_error and answer.meta_error.get("retryable"):
             self.counts["failed"] += 1
             return
+        elif "result" in answer.json and answer.is_error and call.session.deleted:  # and its statements with it
+            call.outcome = "cancelled"
+            return
         else:
-            self.fault(f"its handle brought {answer}", call)
+            self.fault(f"its handle brought {answer}, and its session is {call.session.deleted or 'there'}", call)
         self.counts["handles"] += 1
 
     def finish_task(self, call):
@@ -624,8 +633,11 @@ class Member(threading.Thread):
                 return
 
     def act(self):
-        r, held = self.rng.random(), self.rng.choice(HOLDS)
-        if r < 0.12:
+        r, held = self.rng.random(), self.rng.choice(self.swarm.holds)
+        favour = self.swarm.favour
+        if favour and self.rng.random() < 0.3:
+            getattr(self, favour)()
+        elif r < 0.12:
             self.run_statement("read")
         elif r < 0.36:
             self.run_statement("read", held)
@@ -662,30 +674,42 @@ class Member(threading.Thread):
         while not self.session and not self.swarm.over.is_set():
             self.safely(self.begin)
         while not self.swarm.over.is_set():
-            self.safely(self.act)
+            if self.swarm.moving.is_set():
+                self.safely(self.act)
+            else:
+                self.settle()
+                self.rested.set()
+                self.swarm.moving.wait()
         self.swarm.settling.wait(PATIENCE)
+        self.settle()
+
+    def settle(self):
         for call in self.calls:
             if call.handle and call.outcome == "sent":
                 self.safely(lambda call=call: self.finish_handle(call))
 
 
 class Swarm:
-    """`targets`: URLs, ports, or what has a port. `stragglers`: what was sent and not answered may happen later, as
-    with a gateway that was stopped for a while or one of several; not where each loss is the death of the only one."""
+    """`targets`: URLs, ports, or what has a port. `stragglers`: a change that was sent and not answered may happen
+    later, True: after a while, as with a gateway that was stopped or one of several; or so many seconds later.
+    `holds`: the ms that its slow statements run."""
 
-    def __init__(self, targets, emulator, clients=8, seed=1, keys=(), stragglers=False):
+    def __init__(self, targets, emulator, clients=8, seed=1, keys=(), stragglers=False, holds=HOLDS):
         self.targets, self.emulator, self.seed = [Target(t) for t in targets], emulator, seed
-        self.keys, self.stragglers = list(keys), stragglers
+        self.keys, self.stragglers, self.holds = list(keys), stragglers, holds
+        self.favour = None  # what its members do more often than else: the name of a method
         self.run = f"{seed:x}x{time.time_ns() // 1000:x}"  # in its markers: an emulator may see several swarms
         self.table = f"DEMO.PUBLIC.SWARM_{self.run.upper()}"
-        self.over, self.settling = threading.Event(), threading.Event()
+        self.over, self.settling, self.moving = threading.Event(), threading.Event(), threading.Event()
+        self.moving.set()
         self.records, self.collected = {}, 0.0
         self.prepare()
         self.members = [Member(self, n) for n in range(clients)]
 
     def prepare(self):
-        for ms in HOLDS:
+        for ms in set(self.holds) - self.emulator.__dict__.setdefault("holding", set()):
             self.emulator.hold(f"hold {ms};", ms / 1000)
+            self.emulator.holding.add(ms)
         self.sql(f"CREATE TABLE {self.table} (ID INT)")
         with Client(self.targets[0], self.keys[0] if self.keys else None, modern=True) as client:
             extensions = client.rpc("server/discover").result["capabilities"].get("extensions", {})
@@ -712,10 +736,27 @@ class Swarm:
         for member in self.members:
             member.start()
 
-    def stop(self):
-        """No new calls; waits for those under way. The targets must be up."""
+    def rest(self):
+        """No new calls until go_on(); waits for those under way, as far as they have an end. The targets must be up."""
+        self.moving.clear()
+        for member in self.members:
+            if not member.rested.wait(3 * PATIENCE):
+                member.fault("does not come to rest")
+
+    def go_on(self):
+        for member in self.members:
+            member.rested.clear()
+        self.moving.set()
+
+    def leave(self):
+        """No more of it, whatever is under way."""
         self.over.set()
         self.settling.set()
+        self.moving.set()
+
+    def stop(self):
+        """No new calls; waits for those under way. The targets must be up."""
+        self.leave()
         for member in self.members:
             member.join(3 * PATIENCE)
             if member.is_alive():
@@ -723,8 +764,8 @@ class Swarm:
         return self
 
     def collect(self):
-        """The emulator's records, which it tells the newest 10000 of."""
-        for record in self.emulator.records():
+        """The emulator's records of its statements, of which it tells the newest 10000."""
+        for record in self.emulator.records(f"swarm.{self.run}."):
             self.records[record["handle"]] = record
 
     def in_flight(self):
@@ -840,12 +881,12 @@ def check_keys(swarm):
 
 
 def invariants(swarm, emulator=None):
-    """What was not as promised, as sentences. After stop(); the targets must be up."""
+    """What was not as promised, as sentences. After stop() or rest(); the targets must be up."""
     faults = [fault for m in swarm.members for fault in m.faults]
     emulator = emulator or swarm.emulator
-    end = time.monotonic() + 10 + max(HOLDS) / 1000
-    while time.monotonic() < end and any(r["state"] in OPEN for r in emulator.records("swarm.")):
-        time.sleep(0.05)
+    end = time.monotonic() + 10 + max(swarm.holds) / 1000
+    while time.monotonic() < end and any(r["state"] in OPEN for r in emulator.records(f"swarm.{swarm.run}.")):
+        time.sleep(0.02)
     swarm.collect()
     faults += check_sessions(swarm) + check_streams(swarm) + check_keys(swarm) + check_executions(swarm)
     return faults + check_table(swarm)
