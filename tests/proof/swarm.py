@@ -132,6 +132,7 @@ class Member(threading.Thread):
         self.counts = collections.Counter()
         self.serial, self.turns = 0, n
         self.down_since, self.gap = None, 0.0
+        self.asked, self.errors = 0, []  # calls so far; (time, number of the call, what it was)
 
     # ---- the wire ----
 
@@ -142,9 +143,11 @@ class Member(threading.Thread):
         self.turns += 1
         self.client.gateway = self.swarm.targets[self.turns % len(self.swarm.targets)]
 
-    def broken(self, why, call=None):
+    def broken(self, why, call=None, problem=None):
         """Something did not work: counted, and a moment waited."""
+        why = "silent" if isinstance(problem, (AssertionError, TimeoutError)) else why
         self.counts[why] += 1
+        self.errors.append((time.monotonic(), self.asked, why))
         self.down_since = self.down_since or time.monotonic()
         if call:
             call.breaks += 1
@@ -167,13 +170,13 @@ class Member(threading.Thread):
                 self.broken("refused", call)
                 continue
             except OSError as problem:
-                self.broken("broken", call)
+                self.broken("broken", call, problem)
                 raise Lost(str(problem)) from problem
             try:
                 stream.open(READ_SECONDS)
             except BROKEN as problem:
                 stream.leave()
-                self.broken("broken", call)
+                self.broken("broken", call, problem)
                 raise Lost(str(problem)) from problem
             if stream.status not in BUSY:
                 return stream
@@ -187,6 +190,7 @@ class Member(threading.Thread):
 
     def ask(self, message, more=None):
         """The answer to what may be asked twice."""
+        self.asked += 1
         end = time.monotonic() + PATIENCE
         while True:
             try:
@@ -202,6 +206,7 @@ class Member(threading.Thread):
 
     def tell(self, make):
         """The status of a request without a stream; None where it is not known."""
+        self.asked += 1
         try:
             with self.send(make) as stream:
                 self.served()
@@ -253,6 +258,7 @@ class Member(threading.Thread):
     def change(self):
         """Another context, in one of the ways there are."""
         self.serial += 1
+        self.asked += 1
         tag, (database, schema) = f"tag {self.n}.{self.serial}", self.rng.choice(SCHEMAS)
         warehouse, way = self.rng.choice(WAREHOUSES), self.rng.randrange(5)
         if way < 2:
@@ -339,6 +345,7 @@ class Member(threading.Thread):
         return call, f"SELECT '{marker}' AS T, '{held}' AS H"
 
     def run_statement(self, kind, hold=None, cancel=False, **more):
+        self.asked += 1
         call, sql = self.new_call(kind, hold)
         arguments = {"query": sql, "format": "json", **more, **({"idempotency_key": call.key} if call.key else {})}
         call.session = self.session
@@ -387,7 +394,7 @@ class Member(threading.Thread):
                     self.served()
                     return answer
             except BROKEN as problem:
-                self.broken("broken", call)
+                self.broken("broken", call, problem)
                 if call.last is None:
                     raise Lost(str(problem)) from problem
             finally:
@@ -407,8 +414,8 @@ class Member(threading.Thread):
             try:
                 stream = self.client.listen(call.last, timeout=READ_SECONDS)
                 stream.open(READ_SECONDS)
-            except BROKEN:
-                self.broken("refused", call)
+            except BROKEN as problem:
+                self.broken("refused", call, problem)
                 continue
             if stream.status == 200:
                 self.counts["resumed"] += 1
@@ -577,6 +584,7 @@ class Member(threading.Thread):
         found = [c for c in self.calls[-12:] if c.session is self.session and c.answers and c.last and c.bodies]
         if not found:
             return
+        self.asked += 1
         call = self.rng.choice(found)
         ids = list(dict.fromkeys([call.first] + [i for i, _ in call.bodies]))  # the priming event has no body
         at = self.rng.randrange(len(ids))
@@ -607,6 +615,7 @@ class Member(threading.Thread):
         found = [c for m in others for c in m.calls[-3:] if c.first and c.session is not self.session]
         if not found or self.modern:
             return
+        self.asked += 1
         call = self.rng.choice(found)
         try:
             with self.send(lambda: self.client.listen(call.first, timeout=READ_SECONDS)) as stream:
@@ -663,6 +672,8 @@ class Member(threading.Thread):
             self.safely(self.begin)
         while not self.swarm.over.is_set():
             self.safely(self.act)
+            if self.swarm.pace:
+                self.swarm.over.wait(self.rng.uniform(0, 2 * self.swarm.pace))
         self.swarm.settling.wait(PATIENCE)
         for call in self.calls:
             if call.handle and call.outcome == "sent":
@@ -671,11 +682,12 @@ class Member(threading.Thread):
 
 class Swarm:
     """`targets`: URLs, ports, or what has a port. `stragglers`: what was sent and not answered may happen later, as
-    with a gateway that was stopped for a while or one of several; not where each loss is the death of the only one."""
+    with a gateway that was stopped for a while or one of several; not where each loss is the death of the only one.
+    `pace`: seconds that each client rests between two calls, on average."""
 
-    def __init__(self, targets, emulator, clients=8, seed=1, keys=(), stragglers=False):
+    def __init__(self, targets, emulator, clients=8, seed=1, keys=(), stragglers=False, pace=0.0):
         self.targets, self.emulator, self.seed = [Target(t) for t in targets], emulator, seed
-        self.keys, self.stragglers = list(keys), stragglers
+        self.keys, self.stragglers, self.pace = list(keys), stragglers, pace
         self.run = f"{seed:x}x{time.time_ns() // 1000:x}"  # in its markers: an emulator may see several swarms
         self.table = f"DEMO.PUBLIC.SWARM_{self.run.upper()}"
         self.over, self.settling = threading.Event(), threading.Event()
@@ -722,10 +734,15 @@ class Swarm:
                 member.fault("does not end")
         return self
 
-    def collect(self):
-        """The emulator's records, which it tells the newest 10000 of."""
-        for record in self.emulator.records():
-            self.records[record["handle"]] = record
+    def collect(self, whole=False):
+        """The emulator's records, which it tells the newest 10000 of; fewer where those were seen before."""
+        for n in (10000,) if whole else (1000, 10000):
+            found = self.emulator.records(n=n)
+            known = any(record["handle"] in self.records for record in found[len(found) // 2:])
+            for record in found:
+                self.records[record["handle"]] = record
+            if known or len(found) < n:
+                return
 
     def in_flight(self):
         return sum(bool(m.calls) and m.calls[-1].outcome == "sent" and not m.calls[-1].handle for m in self.members)
@@ -772,8 +789,11 @@ def check_sessions(swarm):
 
 def check_executions(swarm):
     """At most one each by the emulator's count; one where there is an answer; under a tag that the session may have."""
-    swarm.collect()
+    swarm.collect(whole=True)
     faults, executions, tags = [], collections.Counter(), {}
+    for record in [r for r in swarm.records.values() if r["state"] in OPEN]:  # seen so, and not since
+        swarm.records.update({r["handle"]: r for mark in MARK.findall(record["sql"])
+                              for r in swarm.emulator.records(mark)})
     for record in swarm.records.values():
         for mark in set(MARK.findall(record["sql"])):
             executions[mark] += record["executions"]
@@ -846,7 +866,7 @@ def invariants(swarm, emulator=None):
     end = time.monotonic() + 10 + max(HOLDS) / 1000
     while time.monotonic() < end and any(r["state"] in OPEN for r in emulator.records("swarm.")):
         time.sleep(0.05)
-    swarm.collect()
+    swarm.collect(whole=True)
     faults += check_sessions(swarm) + check_streams(swarm) + check_keys(swarm) + check_executions(swarm)
     return faults + check_table(swarm)
 
