@@ -146,6 +146,7 @@ class Faults(threading.Thread):
         super().__init__(daemon=True)
         self.cluster, self.herd, self.options, self.rng = cluster, herd, options, rng
         self.in_flight, self.store_events, self.restarts, self.died, self.problem = [], [], [], [], None
+        self.refused = []  # starts
         self.begun = time.monotonic()
 
     def plan(self):
@@ -187,9 +188,21 @@ class Faults(threading.Thread):
             cluster.kill(g)
         self.herd.over.wait(self.rng.uniform(0.2, min(3.0, self.options.kill_every)))
         for g in victims:
-            began = time.monotonic()
-            g.start()
-            self.restarts.append(time.monotonic() - began)
+            self.start_again(g)
+
+    def start_again(self, g):
+        """As a supervisor does it: a start that is refused is tried again."""
+        began = time.monotonic()
+        while True:
+            try:
+                g.start()
+                break
+            except RuntimeError as problem:
+                self.refused.append(str(problem)[:600])
+                if time.monotonic() > began + 60:
+                    raise
+                time.sleep(0.5)
+        self.restarts.append(time.monotonic() - began)
 
     def run(self):
         store = threading.Thread(target=self.store, daemon=True)
@@ -252,8 +265,8 @@ def report(options, cluster, herd, faults, by_kill, seconds):
         f"{len(cluster.kills)} kills, {sum(faults.in_flight)} calls in flight at them; {hard} broken connections and "
         f"502, at most {max(by_kill.values(), default=0)} of one kill; told to come back: "
         f"{dict(soft) or 'never'}",
-        f"up again in {min(faults.restarts, default=0):.2f} to {max(faults.restarts, default=0):.2f} s; "
-        "the store: " + ("; ".join(faults.store_events) or "nothing"),
+        f"up again in {min(faults.restarts, default=0):.2f} to {max(faults.restarts, default=0):.2f} s, "
+        f"{len(faults.refused)} starts were refused; the store: " + ("; ".join(faults.store_events) or "nothing"),
         gaps(herd), herd.report()])
 
 

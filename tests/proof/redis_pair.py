@@ -107,7 +107,7 @@ class Pair:
 
     def joined(self):
         try:
-            return self.replica.info("master_link_status") == "up" and self.master.info("connected_slaves") == "1"
+            return self.replica.info("master_link_status") == "up" and "state=online" in self.master.info("slave0")
         except OSError:
             return False
 
