@@ -12,6 +12,7 @@ longest time that each client was without an answer, from the first failure to t
 
 import argparse
 import collections
+import json
 import os
 import random
 import re
@@ -102,7 +103,7 @@ class Cluster:
             self.gateways = []
             for n in range(replicas):
                 self.gateways.append(self.part(self.replica(keys if n == 0 else ())))
-            self.keys = self.gateways[0].keys
+            self.keys, self.logs = self.gateways[0].keys, [[] for _ in self.gateways]
             self.front = self.part(Front([g.port for g in self.gateways]))
             self.port = self.front.port
         except BaseException:
@@ -123,11 +124,12 @@ class Cluster:
         conf = {name: dict(value) if isinstance(value, dict) else value for name, value in self.conf.items()}
         return Durable(self.emulator, conf, keys)
 
-    def live(self):
-        return [g for g in self.gateways if g.process.process.poll() is None]
+    def keep_log(self, g):
+        self.logs[self.gateways.index(g)] += g.process.lines
 
     def kill(self, g):
         g.kill()
+        self.keep_log(g)
         self.kills.append(time.monotonic())
 
     def stop(self):
@@ -178,6 +180,7 @@ class Faults(threading.Thread):
             status = g.process.process.poll()
             if status not in (None, -9):
                 self.died.append(f"a gateway ended with status {status}: {g.process.text()[-1500:]}")
+                self.cluster.keep_log(g)
                 g.start()
 
     def strike(self):
@@ -270,6 +273,16 @@ def report(options, cluster, herd, faults, by_kill, seconds):
         gaps(herd), herd.report()])
 
 
+def save_logs(folder, cluster, herd):
+    """What the gateways have logged and what Snowflake was asked to do, for a person."""
+    os.makedirs(folder, exist_ok=True)
+    for n, lines in enumerate(cluster.logs):
+        with open(os.path.join(folder, f"gateway-{n}.log"), "w", encoding="utf-8") as f:
+            f.write("\n".join(lines) + "\n")
+    with open(os.path.join(folder, "statements.json"), "w", encoding="utf-8") as f:
+        f.write("\n".join(json.dumps(record) for record in herd.records.values()) + "\n")
+
+
 def run(options, out=print, conf=None):
     """What was not as promised, as sentences."""
     rng = random.Random(options.seed)
@@ -297,8 +310,11 @@ def run(options, out=print, conf=None):
         broken += more + error_codes(herd) + swarm.invariants(herd)
         broken += [f"nginx: {line.strip()[:300]}" for line in cluster.front.errors()]
         for g in cluster.gateways:
+            cluster.keep_log(g)
             if g.end() != 0:
                 broken.append(f"a gateway ended with {g.process.process.returncode}: {g.process.text()[-1000:]}")
+        if options.logs:
+            save_logs(options.logs, cluster, herd)
         out(report(options, cluster, herd, faults, by_kill, seconds))
         for text in broken[:40]:
             out("BROKEN: " + text[:900])
@@ -323,6 +339,7 @@ def arguments(*given):
     parser.add_argument("--restarts", type=int, default=2, help="of the store's master")
     parser.add_argument("--failovers", type=int, default=1)
     parser.add_argument("--pace", type=float, default=0.0, help="seconds between two calls of a client")
+    parser.add_argument("--logs", metavar="FOLDER", help="where the gateways' logs go")
     parser.add_argument("--report", metavar="FILE", help="where the report goes, besides standard output")
     return parser.parse_args(given or None)
 
