@@ -179,7 +179,7 @@ class Faults(threading.Thread):
         for g in self.cluster.gateways:
             status = g.process.process.poll()
             if status not in (None, -9):
-                self.died.append(f"a gateway ended with status {status}: {g.process.text()[-1500:]}")
+                self.died.append(f"a gateway ended with status {status}: {g.process.text()[-500:]}")
                 self.cluster.keep_log(g)
                 g.start()
 
