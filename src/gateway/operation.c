@@ -82,7 +82,7 @@ void operation_recorded(struct store_work *w)
 	if (w->rc != STORE_OK) /* the statement runs, and its outcome is told all the same */
 		log_event(LOG_ERROR, "store_refused", log_text("request", p->call->request->id),
 			  log_text("what", "handle"));
-	else if (p->wrote)
+	else if (p->call->op.version)
 		KILL_POINT(handle_after);
 	piece_call_on(p);
 }

@@ -16,7 +16,7 @@ import unittest
 
 import gateway
 from gateway import LATEST, Emulator, wait_for
-from test_durable import CONTEXT, STEADY, TABLE, Durable, Durably
+from test_durable import CONTEXT, KILLED_AT, LASTS, STEADY, TABLE, Durable, Durably, Outlasting
 from fault_proxy import FaultProxy
 
 # The check of messages reads one process after the other, and here one answers what another was asked.
@@ -553,6 +553,68 @@ class Unanswered(Durably):
     def setUpClass(cls):
         cls.emulator = Emulator()
         cls.addClassCleanup(cls.emulator.stop)
+
+class LongStatements(Replicated, Outlasting):
+    """Begun at the gateway a, which is killed while one runs; SNOWGATE_LONG=1: 60 seconds, killed at the tenth."""
+
+    def test_a_read(self):
+        here, there = self.both()
+        stream, *more = self.lasting(here)
+        self.a.kill()
+        self.assert_goes_on(there, stream, *more)
+
+    def test_a_write(self):
+        here, there = self.both()
+        here.query(f"CREATE OR REPLACE TABLE {TABLE}_LONG (T TEXT)")
+        stream, last, name, told, began = self.lasting(here, f"INSERT INTO {TABLE}_LONG SELECT '{{}}'")
+        self.a.kill()
+        self.assert_goes_on(there, stream, last, name, told, began, [["1"]])
+        self.assertEqual(there.query(f"SELECT COUNT(*) FROM {TABLE}_LONG WHERE T = '{name}'").rows, [["1"]])
+
+    def test_killed_at_both(self):
+        here, there = self.both()
+        stream, last, name, told, began = self.lasting(here)
+        self.a.kill()
+        self.a.start()
+        with there.listen(last) as resumed:
+            self.assertEqual(resumed.open().status, 200)
+            told = told + self.progress(self.read_until(resumed, KILLED_AT))
+            self.b.kill()
+        self.assert_goes_on(here, stream, last, name, told, began)
+
+    def test_by_its_handle(self):
+        """As a client of the revision without streams that can be resumed has it: `running`, then get_result."""
+        here, there = (self.modern("alice", of=g) for g in (self.a, self.b))
+        sql, name = self.held(LASTS)
+        running = here.query(sql, wait_seconds=0).structured
+        time.sleep(KILLED_AT)
+        self.a.kill()
+        message = there.tool_message("get_result", {"statement_handle": running["statementHandle"], "format": "json",
+                                                    "wait_seconds": LASTS + 60}, {"progressToken": name})
+        with there.stream(message) as stream:
+            events = stream.rest(LASTS + 20)
+        self.assertGreater(len(self.progress(events)), 1)
+        self.assertEqual(events[-1].json["result"]["structuredContent"]["rows"], [[name]])
+        self.assertEqual(self.executions(name), 1)
+
+    def test_a_write_by_its_key(self):
+        here, there = (self.modern("alice", of=g) for g in (self.a, self.b))
+        here.query(f"CREATE OR REPLACE TABLE {TABLE}_LONG (T TEXT)")
+        name = self.name()
+        self.emulator.hold(name, LASTS)
+        arguments = {"query": f"INSERT INTO {TABLE}_LONG SELECT '{name}'", "format": "json", "wait_seconds": LASTS + 60,
+                     "idempotency_key": "key " + name}
+        pending = here.start("execute_query", **arguments)
+        self.emulator.record(name, "held")
+        time.sleep(KILLED_AT)
+        self.a.kill()
+        pending.leave()
+        with there.stream(there.tool_message("execute_query", arguments, {"progressToken": name})) as stream:
+            events = stream.rest(LASTS + 20)
+        self.assertGreater(len(self.progress(events)), 1)
+        self.assertEqual(events[-1].json["result"]["structuredContent"]["rows"], [["1"]])
+        self.assertEqual(self.executions(name), 1)
+        self.assertEqual(len({r["requestId"] for r in self.emulator.records(name)}), 1)
 
 
 @installed

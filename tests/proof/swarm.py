@@ -133,6 +133,7 @@ class Member(threading.Thread):
         self.counts = collections.Counter()
         self.serial, self.turns = 0, n
         self.down_since, self.gap = None, 0.0
+        self.asked, self.errors = 0, []  # calls so far; (time, number of the call, what it was)
 
     # ---- the wire ----
 
@@ -143,9 +144,11 @@ class Member(threading.Thread):
         self.turns += 1
         self.client.gateway = self.swarm.targets[self.turns % len(self.swarm.targets)]
 
-    def broken(self, why, call=None):
+    def broken(self, why, call=None, problem=None):
         """Something did not work: counted, and a moment waited."""
+        why = "silent" if isinstance(problem, (AssertionError, TimeoutError)) else why
         self.counts[why] += 1
+        self.errors.append((time.monotonic(), self.asked, why))
         self.down_since = self.down_since or time.monotonic()
         if call:
             call.breaks += 1
@@ -168,13 +171,13 @@ class Member(threading.Thread):
                 self.broken("refused", call)
                 continue
             except OSError as problem:
-                self.broken("broken", call)
+                self.broken("broken", call, problem)
                 raise Lost(str(problem)) from problem
             try:
                 stream.open(READ_SECONDS)
             except BROKEN as problem:
                 stream.leave()
-                self.broken("broken", call)
+                self.broken("broken", call, problem)
                 raise Lost(str(problem)) from problem
             if stream.status not in BUSY:
                 return stream
@@ -188,6 +191,7 @@ class Member(threading.Thread):
 
     def ask(self, message, more=None):
         """The answer to what may be asked twice."""
+        self.asked += 1
         end = time.monotonic() + PATIENCE
         while True:
             try:
@@ -203,6 +207,7 @@ class Member(threading.Thread):
 
     def tell(self, make):
         """The status of a request without a stream; None where it is not known."""
+        self.asked += 1
         try:
             with self.send(make) as stream:
                 self.served()
@@ -256,6 +261,7 @@ class Member(threading.Thread):
     def change(self):
         """Another context, in one of the ways there are."""
         self.serial += 1
+        self.asked += 1
         tag, (database, schema) = f"tag {self.n}.{self.serial}", self.rng.choice(SCHEMAS)
         warehouse, way = self.rng.choice(WAREHOUSES), self.rng.randrange(5)
         if way < 2:
@@ -342,6 +348,7 @@ class Member(threading.Thread):
         return call, f"SELECT '{marker}' AS T, '{held}' AS H"
 
     def run_statement(self, kind, hold=None, cancel=False, **more):
+        self.asked += 1
         call, sql = self.new_call(kind, hold)
         arguments = {"query": sql, "format": "json", **more, **({"idempotency_key": call.key} if call.key else {})}
         call.session = self.session
@@ -390,7 +397,7 @@ class Member(threading.Thread):
                     self.served()
                     return answer
             except BROKEN as problem:
-                self.broken("broken", call)
+                self.broken("broken", call, problem)
                 if call.last is None:
                     raise Lost(str(problem)) from problem
             finally:
@@ -410,8 +417,8 @@ class Member(threading.Thread):
             try:
                 stream = self.client.listen(call.last, timeout=READ_SECONDS)
                 stream.open(READ_SECONDS)
-            except BROKEN:
-                self.broken("refused", call)
+            except BROKEN as problem:
+                self.broken("refused", call, problem)
                 continue
             if stream.status == 200:
                 self.counts["resumed"] += 1
@@ -586,6 +593,7 @@ class Member(threading.Thread):
         found = [c for c in self.calls[-12:] if c.session is self.session and c.answers and c.last and c.bodies]
         if not found:
             return
+        self.asked += 1
         call = self.rng.choice(found)
         ids = list(dict.fromkeys([call.first] + [i for i, _ in call.bodies]))  # the priming event has no body
         at = self.rng.randrange(len(ids))
@@ -616,6 +624,7 @@ class Member(threading.Thread):
         found = [c for m in others for c in m.calls[-3:] if c.first and c.session is not self.session]
         if not found or self.modern:
             return
+        self.asked += 1
         call = self.rng.choice(found)
         try:
             with self.send(lambda: self.client.listen(call.first, timeout=READ_SECONDS)) as stream:
@@ -676,6 +685,8 @@ class Member(threading.Thread):
         while not self.swarm.over.is_set():
             if self.swarm.moving.is_set():
                 self.safely(self.act)
+                if self.swarm.pace:
+                    self.swarm.over.wait(self.rng.uniform(0, 2 * self.swarm.pace))
             else:
                 self.settle()
                 self.rested.set()
@@ -692,11 +703,12 @@ class Member(threading.Thread):
 class Swarm:
     """`targets`: URLs, ports, or what has a port. `stragglers`: a change that was sent and not answered may happen
     later, True: after a while, as with a gateway that was stopped or one of several; or so many seconds later.
-    `holds`: the ms that its slow statements run."""
+    `holds`: the ms that its slow statements run. `pace`: seconds that each client rests between two calls, on
+    average."""
 
-    def __init__(self, targets, emulator, clients=8, seed=1, keys=(), stragglers=False, holds=HOLDS):
+    def __init__(self, targets, emulator, clients=8, seed=1, keys=(), stragglers=False, holds=HOLDS, pace=0.0):
         self.targets, self.emulator, self.seed = [Target(t) for t in targets], emulator, seed
-        self.keys, self.stragglers, self.holds = list(keys), stragglers, holds
+        self.keys, self.stragglers, self.holds, self.pace = list(keys), stragglers, holds, pace
         self.favour = None  # what its members do more often than else: the name of a method
         self.run = f"{seed:x}x{time.time_ns() // 1000:x}"  # in its markers: an emulator may see several swarms
         self.table = f"DEMO.PUBLIC.SWARM_{self.run.upper()}"
@@ -763,10 +775,16 @@ class Swarm:
                 member.fault("does not end")
         return self
 
-    def collect(self):
-        """The emulator's records of its statements, of which it tells the newest 10000."""
-        for record in self.emulator.records(f"swarm.{self.run}."):
-            self.records[record["handle"]] = record
+    def collect(self, whole=False):
+        """The emulator's records of its statements, which it tells the newest 10000 of; fewer where those were seen
+        before."""
+        for n in (10000,) if whole else (1000, 10000):
+            found = self.emulator.records(f"swarm.{self.run}.", n=n)
+            known = any(record["handle"] in self.records for record in found[len(found) // 2:])
+            for record in found:
+                self.records[record["handle"]] = record
+            if known or len(found) < n:
+                return
 
     def in_flight(self):
         return sum(bool(m.calls) and m.calls[-1].outcome == "sent" and not m.calls[-1].handle for m in self.members)
@@ -813,8 +831,11 @@ def check_sessions(swarm):
 
 def check_executions(swarm):
     """At most one each by the emulator's count; one where there is an answer; under a tag that the session may have."""
-    swarm.collect()
+    swarm.collect(whole=True)
     faults, executions, tags = [], collections.Counter(), {}
+    for record in [r for r in swarm.records.values() if r["state"] in OPEN]:  # seen so, and not since
+        swarm.records.update({r["handle"]: r for mark in MARK.findall(record["sql"])
+                              for r in swarm.emulator.records(mark)})
     for record in swarm.records.values():
         for mark in set(MARK.findall(record["sql"])):
             executions[mark] += record["executions"]
@@ -887,7 +908,7 @@ def invariants(swarm, emulator=None):
     end = time.monotonic() + 10 + max(swarm.holds) / 1000
     while time.monotonic() < end and any(r["state"] in OPEN for r in emulator.records(f"swarm.{swarm.run}.")):
         time.sleep(0.02)
-    swarm.collect()
+    swarm.collect(whole=True)
     faults += check_sessions(swarm) + check_streams(swarm) + check_keys(swarm) + check_executions(swarm)
     return faults + check_table(swarm)
 

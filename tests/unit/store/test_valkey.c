@@ -725,6 +725,7 @@ static void test_wait(void **state)
 {
 	(void)state;
 	server_needed();
+	redis_do(&self.server, "FUNCTION FLUSH"); /* no gateway was here yet */
 	refused(DURABILITY_WAIT, self.server.url, "store.durability");
 	with_replica();
 	struct store *s = opened(DURABILITY_WAIT, USEC_PER_S, self.server.url, NULL);
@@ -739,6 +740,30 @@ static void test_wait(void **state)
 	redis_signal(&self.second, SIGCONT);
 	upkeep_until(s, 1);
 	assert_int_equal(RUN(s, put("b", "y")), STORE_OK);
+	store_valkey.close(s);
+}
+
+/* After a failover the new master is alone for a while: who starts then waits, for a gateway has written there. */
+static void test_started_while_the_replica_is_away(void **state)
+{
+	(void)state;
+	server_needed();
+	with_replica();
+	struct store *s = opened(DURABILITY_WAIT, USEC_PER_S, self.server.url, self.second.url);
+	assert_non_null(s);
+	assert_int_equal(RUN(s, put("a", "x")), STORE_OK);
+	store_valkey.close(s);
+	redis_signal(&self.server, SIGKILL);
+	redis_do(&self.second, "REPLICAOF NO ONE");
+	s = opened(DURABILITY_WAIT, USEC_PER_S, self.server.url, self.second.url);
+	assert_non_null(s);
+	assert_int_equal(RUN(s, put("a", "y")), STORE_DOWN);
+	assert_int_equal(self.health, 0);
+	redis_again(&self.server, true);
+	redis_follow(&self.server, &self.second);
+	upkeep_until(s, 1);
+	assert_int_equal(RUN(s, put("a", "y")), STORE_OK);
+	redis_do(&self.server, "REPLICAOF NO ONE"); /* it serves the tests to come */
 	store_valkey.close(s);
 }
 
@@ -915,6 +940,7 @@ int main(void)
 	    EACH(test_reply_lost),
 	    EACH(test_connections_cut),
 	    EACH(test_wait),
+	    EACH(test_started_while_the_replica_is_away),
 	    EACH(test_failover),
 	    EACH(test_replaced),
 	    EACH(test_not_there_yet),
