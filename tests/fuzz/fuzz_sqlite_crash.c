@@ -53,7 +53,8 @@ static void piece_make(struct piece *p, char value[VALUE], int i)
 	item = piece_item(p, STORE_APPEND, RECORD_OPERATION, key);
 	item->value = slice_of(value);
 	item->number = 1;
-	piece_item(p, STORE_PUT, RECORD_STREAM, key)->value = slice_of(key);
+	item = piece_item(p, STORE_PUT, RECORD_STREAM, key);
+	item->value = slice_of(item->key);
 }
 
 /* Is piece i there? Then it is whole; else nothing of it is. */
