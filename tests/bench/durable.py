@@ -54,7 +54,7 @@ def tool(name, **arguments):
 # name, session, mcp.stream_after, method and params, a part of the right answer
 WORK = [
     ("context", True, "1m", *tool("set_context", schema="S@@@@@@"), '"schema":"S'),
-    ("wish", True, "1m", *tool("set_context", preferences={"limit": "NUMBER"}), '"limit":1'),
+    ("wish", True, "1m", *tool("set_context", preferences={"limit": "NUMBER"}), 'callsLeft'),
     ("stream", True, "0s", *tool("execute_query", query="SELECT 1"), "1 row"),
     ("write", True, "1m", *tool("execute_query", query="INSERT INTO STUB VALUES (1)"), "number of rows inserted"),
 ]
