@@ -88,6 +88,8 @@ struct store_item {
 	struct store_row *rows; /* EVENTS, DUE: in order; store_rows_free() */
 };
 void store_rows_free(struct store_item *item);
+/* Is this a key as above? What was read from a store may be anybody's and is asked before it is used as one. */
+bool store_key_fits(const char *key);
 
 #define STORE_ITEMS_MAX 16
 

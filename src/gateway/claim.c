@@ -54,8 +54,8 @@ static void claim_done(struct store_work *w)
 		piece_go_on(p, STEP_settle);
 		return;
 	}
-	if (item->rc == STORE_OK && item->out.n < sizeof id)
-		snprintf(id, sizeof id, "%s", buf_text(&item->out));
+	if (item->rc == STORE_OK)
+		(void)piece_key(item, sizeof id, id);
 	c->op.claimed = *id && strcmp(id, c->op.id) == 0;
 	if (!*id && c->op.again)
 		c->op.claimed = true; /* and is no more */

@@ -15,8 +15,7 @@ static void load_done(struct store_work *w)
 	if (w->rc != STORE_OK) {
 		c->fault = (struct mcp_fault){ERR_OVERLOADED, "the store cannot be read now; try again", NULL};
 		p->next = STEP_reply;
-	} else if (item->rc == STORE_OK && item->kind == RECORD_HANDLE && item->out.n < sizeof key) {
-		snprintf(key, sizeof key, "%s", buf_text(&item->out));
+	} else if (item->rc == STORE_OK && item->kind == RECORD_HANDLE && piece_key(item, sizeof key, key)) {
 		piece_clear(p);
 		piece_add(p, STORE_GET, RECORD_SESSION, key)->out = buf_with_ceiling(1 << 20);
 		store_post(w);

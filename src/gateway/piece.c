@@ -42,6 +42,15 @@ struct buf *piece_value(struct piece *p, size_t ceiling)
 	return &p->values[p->values_n++];
 }
 
+bool piece_key(const struct store_item *item, size_t size, char *key)
+{
+	*key = '\0';
+	if (!store_key_fits(buf_text(&item->out)) || strlen(buf_text(&item->out)) >= size)
+		return false;
+	snprintf(key, size, "%s", buf_text(&item->out));
+	return true;
+}
+
 void piece_clear(struct piece *p)
 {
 	for (size_t i = 0; i < p->work.n; i++) {

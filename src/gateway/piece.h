@@ -29,6 +29,9 @@ struct piece {
 struct piece *piece_new(struct call *c, void (*done)(struct store_work *)); /* of the call's principal */
 /* One more item; its key is copied. */
 struct store_item *piece_add(struct piece *p, enum store_verb verb, enum record_kind kind, const char *key);
+/* The key that a record holds as its value: a pointer to another record. False, and "", where it is none: what the
+ * store has is not sealed there, and its back end asserts that keys are keys. */
+bool piece_key(const struct store_item *item, size_t size, char *key);
 struct buf *piece_value(struct piece *p, size_t ceiling); /* a text that an item borrows; freed with the piece */
 void piece_clear(struct piece *p);                        /* no items: it can be used again */
 void piece_free(struct piece *p);

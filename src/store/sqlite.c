@@ -21,7 +21,7 @@ void store_failed(struct store *s, const char *doing)
 	snprintf(s->why, sizeof s->why, "the store cannot %s: %.80s (SQLite %d)", doing, sqlite3_errmsg(s->db), rc);
 	if (s->failed == SQLITE_FULL)
 		s->full = true;
-	else if (s->failed == SQLITE_CORRUPT)
+	else if (s->failed == SQLITE_CORRUPT || s->failed == SQLITE_CONSTRAINT) /* no piece of ours breaks a rule */
 		store_damaged(s, sqlite3_errmsg(s->db));
 	else
 		s->doubt = true;

@@ -115,6 +115,11 @@ static bool text_fits(const char *text, size_t max, const char *but)
 	return n > 0 && n < max;
 }
 
+bool store_key_fits(const char *key)
+{
+	return text_fits(key, STORE_KEY_MAX, "{}");
+}
+
 static void item_assert(const struct store_item *item, UNUSED const char *group)
 {
 	bool rows = item->verb == STORE_EVENTS || item->verb == STORE_DUE;
@@ -123,7 +128,7 @@ static void item_assert(const struct store_item *item, UNUSED const char *group)
 
 	assert(group || item->verb == STORE_DUE || item->verb == STORE_TELL);
 	assert(item->verb == STORE_TELL || (unsigned)item->kind < RECORD_KINDS);
-	assert(item->verb == STORE_DUE || text_fits(item->key, STORE_KEY_MAX, "{}"));
+	assert(item->verb == STORE_DUE || store_key_fits(item->key));
 	assert(!value || item->value.n <= STORE_VALUE_MAX);
 	assert(!record || (item->ttl_ms > 0 && item->due_ms >= STORE_NO_DUE));
 	assert(item->verb != STORE_APPEND || item->number > 0);

@@ -271,10 +271,12 @@ static bool due_row_take(struct store_row ***end, const redisReply *r, int64_t n
 	uint64_t version;
 	int64_t due_ms;
 
-	if (!reply_is_list(r, 4) || r->element[0]->type != REDIS_REPLY_STRING || r->element[0]->len >= STORE_KEY_MAX ||
+	if (!reply_is_list(r, 4) || r->element[0]->type != REDIS_REPLY_STRING ||
 	    strlen(r->element[0]->str) != r->element[0]->len || r->element[3]->type != REDIS_REPLY_STRING ||
 	    !version_from(r->element[1], &version) || !due_from(r->element[2], now_ms, &due_ms))
 		return false;
+	if (!store_key_fits(r->element[0]->str)) /* nothing of ours has written it: the others are not held up */
+		return true;
 	struct store_row *row = row_add(end, r->element[0]->str, reply_slice(r->element[3]));
 	row->version = version;
 	row->due_ms = due_ms;

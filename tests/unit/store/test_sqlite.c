@@ -714,6 +714,84 @@ static void test_damage_is_apart(void **state)
 	closed();
 }
 
+static void sql_done(const char *text)
+{
+	sqlite3 *db;
+
+	assert_int_equal(sqlite3_open(path, &db), SQLITE_OK);
+	assert_int_equal(sqlite3_exec(db, text, NULL, NULL, NULL), SQLITE_OK);
+	assert_int_equal(sqlite3_close(db), SQLITE_OK);
+}
+
+/* Rows that nothing of ours has written: keys that are none do not come out, a version that is none is no record, and a
+ * due that no clock has is passed or not, but none only where there is none. */
+static void test_foreign_rows(void **state)
+{
+	static const char *const keys[] = {"a", "b", "c", "d", "e"};
+	struct test_piece p;
+	struct store_item *item;
+
+	(void)state;
+	opened(path);
+	assert_int_equal(put(RECORD_SESSION, "zero", "x"), STORE_OK);
+	for (size_t i = 0; i < ARRAY_LEN(keys); i++)
+		assert_int_equal(put_due(keys[i], TTL, 0), STORE_OK);
+	closed();
+	sql_done("UPDATE record SET version = 0 WHERE key = 'zero';"
+		 "UPDATE record SET key = 'b c', due = -1 WHERE key = 'b';"
+		 "UPDATE record SET key = '', due = -1 WHERE key = 'c';"
+		 "UPDATE record SET due = -9223372036854775807 - 1 WHERE key = 'd';"
+		 "UPDATE record SET due = due - 1 WHERE key = 'e'");
+	opened(path);
+	assert_string_equal(got(RECORD_SESSION, "zero"), "-");
+	assert_int_equal(put(RECORD_SESSION, "zero", "y"), STORE_OK);
+	assert_string_equal(got(RECORD_SESSION, "zero"), "y@1");
+	piece_begin(&p);
+	p.work.group = NULL;
+	item = piece_due(&p, RECORD_OPERATION, 10);
+	assert_int_equal(piece_run(&p), STORE_OK);
+	assert_string_equal(item->rows->key, "d");
+	assert_true(item->rows->due_ms == INT64_MIN);
+	assert_string_equal(item->rows->next->key, "e");
+	assert_true(item->rows->next->due_ms < STORE_NO_DUE);
+	assert_string_equal(item->rows->next->next->key, "a");
+	assert_null(item->rows->next->next->next);
+	piece_free(&p);
+	closed();
+}
+
+/* A row that breaks the rules of the schema is damage: its piece fails, the others of the batch do not. */
+static void test_foreign_event(void **state)
+{
+	struct test_piece p[3];
+
+	(void)state;
+	opened(path);
+	assert_int_equal(put(RECORD_OPERATION, "op", "x"), STORE_OK);
+	assert_int_equal(append("op", 1, "one"), STORE_OK);
+	closed();
+	sql_done("INSERT INTO event SELECT id, 'last', 'x' FROM record WHERE key = 'op'");
+	opened(path);
+	for (int i = 0; i < 3; i++) {
+		piece_begin(&p[i]);
+		if (i == 1)
+			piece_append(&p[i], "op", 1, "again");
+		else
+			piece_put(&p[i], RECORD_SESSION, i ? "two" : "one", "x");
+		store_post(&p[i].work);
+	}
+	store_turn();
+	assert_int_equal(p[0].work.rc, STORE_OK);
+	assert_int_equal(p[1].work.rc, STORE_DOWN);
+	assert_int_equal(p[2].work.rc, STORE_OK);
+	for (int i = 0; i < 3; i++)
+		piece_free(&p[i]);
+	assert_string_equal(got(RECORD_SESSION, "two"), "x@1");
+	assert_false(health.ready);
+	assert_non_null(strstr(health.why, "damaged"));
+	closed();
+}
+
 /* A check under way ends with the store. */
 static void test_close_during_check(void **state)
 {
@@ -734,22 +812,12 @@ static void test_close_during_check(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-	    WITH_FOLDER(test_kill),
-	    WITH_FOLDER(test_failed_write),
-	    WITH_FOLDER(test_torn_write),
-	    WITH_FOLDER(test_no_room),
-	    WITH_FOLDER(test_failed_fsync),
-	    WITH_FOLDER(test_full_disk_reads),
-	    WITH_FOLDER(test_second_process),
-	    WITH_FOLDER(test_other_versions),
-	    WITH_FOLDER(test_no_database),
-	    WITH_FOLDER(test_permissions),
-	    WITH_FOLDER(test_expiry),
-	    WITH_FOLDER(test_log_does_not_grow),
-	    WITH_FOLDER(test_backup),
-	    WITH_FOLDER(test_damage_is_found),
-	    WITH_FOLDER(test_damage_is_apart),
-	    WITH_FOLDER(test_close_during_check),
+	    WITH_FOLDER(test_kill),           WITH_FOLDER(test_failed_write),    WITH_FOLDER(test_torn_write),
+	    WITH_FOLDER(test_no_room),        WITH_FOLDER(test_failed_fsync),    WITH_FOLDER(test_full_disk_reads),
+	    WITH_FOLDER(test_second_process), WITH_FOLDER(test_other_versions),  WITH_FOLDER(test_no_database),
+	    WITH_FOLDER(test_permissions),    WITH_FOLDER(test_expiry),          WITH_FOLDER(test_log_does_not_grow),
+	    WITH_FOLDER(test_backup),         WITH_FOLDER(test_damage_is_found), WITH_FOLDER(test_damage_is_apart),
+	    WITH_FOLDER(test_foreign_rows),   WITH_FOLDER(test_foreign_event),   WITH_FOLDER(test_close_during_check),
 	};
 
 	fault_register();
