@@ -9,9 +9,8 @@
 
 #include "piece.h"
 
-#define SCHEMA      1
-#define SCHEMA_TEXT "1"
-#define PAGE_BYTES  4096
+#define SCHEMA     2
+#define PAGE_BYTES 4096
 
 enum sql {
 #define SQL(name, text) SQL_##name,

@@ -11,10 +11,12 @@
 #include <unistd.h>
 
 #include "snowgate/file.h"
+#include "snowgate/log.h"
 
 #define APPLICATION 0x534e4757 /* "SNGW" in the file's header */
 
-/* One for each version of the schema, from nothing on. */
+/* One for each version of the schema, from nothing on. `reader` in meta is the first version whose programs may use the
+ * file: one that adds a table, or a column with a default, leaves it as it is; older programs leave these alone. */
 static const char *const migrations[SCHEMA] = {
     "CREATE TABLE record("
     "	id INTEGER PRIMARY KEY,"
@@ -32,6 +34,8 @@ static const char *const migrations[SCHEMA] = {
     "	number INTEGER NOT NULL,"
     "	value BLOB NOT NULL,"
     "	PRIMARY KEY(record, number)) WITHOUT ROWID;",
+    "CREATE TABLE meta(name TEXT NOT NULL PRIMARY KEY, value INTEGER NOT NULL) WITHOUT ROWID;"
+    "INSERT INTO meta(name, value) VALUES('reader', 2), ('probed', 0);",
 };
 
 /* ---- the connection ---- */
@@ -67,6 +71,17 @@ static bool schema_refuse(struct store *s, const char *reason)
 	return false;
 }
 
+/* Only what says that we cannot read it is refused; all else stays as the newer program has made it. */
+static bool schema_newer(struct store *s, int64_t version)
+{
+	int64_t reader = pragma_number(s->db, "SELECT value FROM meta WHERE name = 'reader'");
+
+	if (reader < 0 || reader > SCHEMA)
+		return schema_refuse(s, "was written by a newer snowgate; run that version, or set another store.path");
+	log_event(LOG_INFO, "store_newer_schema", log_number("schema", version), log_number("reader", reader));
+	return true;
+}
+
 /* Whose file is it, and of which version? */
 static bool schema_known(struct store *s, int64_t *version)
 {
@@ -78,9 +93,7 @@ static bool schema_known(struct store *s, int64_t *version)
 		return schema_refuse(s, sqlite3_errmsg(s->db));
 	if (owner != APPLICATION && tables > 0)
 		return schema_refuse(s, "is a database of another program; set store.path to a file of snowgate's own");
-	if (*version > SCHEMA)
-		return schema_refuse(s, "was written by a newer snowgate; run that version, or set another store.path");
-	return true;
+	return *version <= SCHEMA || schema_newer(s, *version);
 }
 
 static bool schema_make(struct store *s, int64_t version)
