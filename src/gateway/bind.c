@@ -416,8 +416,8 @@ enum verdict step_bind(struct call *c)
 		if (c->request->method != HTTP_POST && !bind_without_body(c))
 			return call_goto(c, STEP_reply);
 		bind_revision(c);
-		if (gateway.phase != PHASE_SERVING && !c->op.again &&
-		    (c->rpc.kind == RPC_REQUEST || c->rpc.kind == RPC_BATCH))
+		if (gateway.phase != PHASE_SERVING && !(gateway.phase == PHASE_DRAINING && gateway.succeeded) &&
+		    !c->op.again && (c->rpc.kind == RPC_REQUEST || c->rpc.kind == RPC_BATCH))
 			return call_fail(c, ERR_DRAINING, DRAINING_TEXT);
 		if (c->rpc.id.data)
 			t->request_id = xstrndup(c->rpc.id.data, c->rpc.id.n);
