@@ -129,7 +129,8 @@ bool door_bind(struct door *d, const char *address, int port, const char *key, c
 			 address);
 		return false;
 	}
-	d->listen_fd = passed_claim(&a, &d->lent);
+	if (!d->admin || port) /* any free port: not the public one */
+		d->listen_fd = passed_claim(&a, &d->lent);
 	if (d->listen_fd < 0) {
 		d->listen_fd = socket(a.any.sa_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 		error = d->listen_fd < 0 ? errno : bind_and_listen(d->listen_fd, &a, n);

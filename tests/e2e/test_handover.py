@@ -23,6 +23,14 @@ HANDOVERS = 20 if LONG else 5
 CLIENTS = 32
 
 
+def steady(*confs):
+    """A configuration of its own."""
+    made = json.loads(json.dumps(STEADY))
+    for conf in confs:
+        gateway.merge(made, conf or {})
+    return made
+
+
 class Handed(Durable):
     """A gateway that another process may take over from."""
 
@@ -52,7 +60,7 @@ class HandOver(Durably):
     def setUpClass(cls):
         cls.emulator = Emulator()
         cls.addClassCleanup(cls.emulator.stop)
-        cls.gateway = Handed(cls.emulator, {**STEADY, "listen": {"drain": "30s", "handover_drain": "2s"}},
+        cls.gateway = Handed(cls.emulator, steady({"listen": {"drain": "30s", "handover_drain": "2s"}}),
                              ("alice", "bob"))
         cls.addClassCleanup(cls.gateway.stop)
 
@@ -148,8 +156,7 @@ class HandOver(Durably):
         self.assertEqual(stream.answer(5).rows, [[name]])
 
     def handed(self, conf=None):
-        g = Handed(self.emulator, gateway.merge({**STEADY, "mcp": dict(STEADY["mcp"]), "listen": {"drain": "30s"}},
-                                                conf or {}), ("alice",))
+        g = Handed(self.emulator, steady({"listen": {"drain": "30s"}}, conf), ("alice",))
         self.addCleanup(g.stop)
         return g
 
@@ -252,9 +259,8 @@ class Activation(Durably):
         super().setUp()
         self.listener = socket.create_server(("127.0.0.1", 0), backlog=128)
         self.addCleanup(self.listener.close)
-        self.g = Durable(self.emulator, gateway.merge({**STEADY, "mcp": dict(STEADY["mcp"])}, {
-            "listen": {"port": self.listener.getsockname()[1], "drain": "30s", "handover_drain": "1s"}}), ("alice",),
-            start=False)
+        self.g = Durable(self.emulator, steady({"listen": {
+            "port": self.listener.getsockname()[1], "drain": "30s", "handover_drain": "1s"}}), ("alice",), start=False)
         self.addCleanup(self.g.stop)
 
     def activate(self):
@@ -295,17 +301,59 @@ class Activation(Durably):
         self.assertIn("LISTEN_FDS", str(refused.exception))
 
 
+class Knocker(threading.Thread):
+    """One short request after the other, each on a connection of its own: the longest that one took, and what failed."""
+
+    def __init__(self, g):
+        super().__init__(daemon=True)
+        self.gateway, self.key = g, next(iter(g.keys.values()))
+        self.over, self.longest, self.asked, self.failed = threading.Event(), 0.0, 0, []
+
+    def run(self):
+        while not self.over.wait(0.01):
+            began = time.monotonic()
+            try:
+                with Client(self.gateway, self.key, modern=True) as client:
+                    answer = client.rpc("server/discover")
+                if "result" not in answer.json:
+                    self.failed.append(str(answer))
+            except Exception as problem:
+                self.failed.append(repr(problem))
+            self.longest = max(self.longest, time.monotonic() - began)
+            self.asked += 1
+
+    def stop(self):
+        self.over.set()
+        self.join(30)
+
+
 class Swarming(Durably):
     """Clients of both eras, over many hand-overs."""
 
+    def test_idle(self):
+        """How long it takes where nothing is under way."""
+        g = Handed(self.emulator, steady(), ("alice",))
+        self.addCleanup(g.stop)
+        knocker = Knocker(g)
+        knocker.start()
+        took = [g.take_over() for _ in range(HANDOVERS)]
+        knocker.stop()
+        print(f"\n{HANDOVERS} hand-overs without load in {', '.join(f'{s:.2f}' for _, s in took)} s; "
+              f"{knocker.asked} requests meanwhile, the longest {knocker.longest:.2f} s", flush=True)
+        self.assertEqual([status for status, _ in took], [0] * HANDOVERS)
+        self.assertEqual(knocker.failed, [])
+        self.assertLess(knocker.longest, 3)
+
     def test_hand_overs(self):
         seed = random.randrange(1 << 20)
-        g = Handed(self.emulator, gateway.merge({**STEADY, "mcp": dict(STEADY["mcp"])}, {
-            "listen": {"drain": "30s", "handover_drain": "3s"}, "limits": {"default": {"streams": 1000}}}),
+        g = Handed(self.emulator, steady({"listen": {"drain": "30s", "handover_drain": "3s"},
+                                         "limits": {"default": {"streams": 1000}}}),
             [f"client-{n}" for n in range(4)])
         self.addCleanup(g.stop)
         herd = swarm.Swarm([g.port], self.emulator, CLIENTS, seed, list(g.keys.values()), stragglers=True)
         herd.start()
+        knocker = Knocker(g)
+        knocker.start()
         rng, took = random.Random(seed), []
         try:
             for _ in range(HANDOVERS):
@@ -315,11 +363,13 @@ class Swarming(Durably):
                 self.assertEqual(status, 0)
                 herd.collect()
         finally:
+            knocker.stop()
             herd.stop()
         faults, counts = swarm.invariants(herd), herd.counts()
-        print(f"\n{HANDOVERS} hand-overs in {', '.join(f'{s:.2f}' for s in took)} s; seed {seed}\n{herd.report()}",
-              flush=True)
+        print(f"\n{HANDOVERS} hand-overs in {', '.join(f'{s:.2f}' for s in took)} s; seed {seed}\n{herd.report()}\n"
+              f"{knocker.asked} short requests beside them, the longest {knocker.longest:.2f} s", flush=True)
         self.assertEqual(faults, [])
+        self.assertEqual(knocker.failed, [])
         self.assertEqual(counts["refused"], 0)
         self.assertEqual(g.end(), 0)
         self.assertEqual(kill.integrity(g.store), [])

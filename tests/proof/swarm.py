@@ -547,6 +547,8 @@ class Member(threading.Thread):
         elif "result" in answer.json and answer.is_error and answer.meta_error.get("retryable"):
             self.counts["failed"] += 1
             return
+        elif "result" in answer.json and answer.is_error and call.session.deleted:
+            call.outcome = "cancelled"  # with its session
         else:
             self.fault(f"its handle brought {answer}", call)
         self.counts["handles"] += 1
