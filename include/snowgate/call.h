@@ -218,6 +218,7 @@ struct call {
 		bool unknown;                /* it may have been sent, and may not be sent again */
 		char request_id[37], handle[64]; /* its statement's */
 		json_t *sealed;                  /* what journal_restore() takes; the arena's */
+		json_t *unknown_members;         /* of its record, a newer program's; the arena's; NULL: none */
 	} op;
 
 	/* the work */

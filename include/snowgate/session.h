@@ -152,5 +152,7 @@ bool session_record(struct buf *b, const struct session *s);
  * already it is that one, updated where the record's version is newer. NULL where the record is unreadable, expired or
  * foreign, or where session_has_room() is false. What is displaced only leaves memory. */
 struct session *session_restore(struct session_table *t, struct slice record, const struct principal *p);
+/* Is it a record that only newer programs may read? Then session_restore() leaves it alone, and so must everybody. */
+bool session_record_newer(struct slice record);
 
 #endif

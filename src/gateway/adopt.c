@@ -87,6 +87,8 @@ static void give_back(struct call *c, struct journal *j, bool over)
 	c->op.unknown = !*j->handle && is_late(j);
 	c->op.digest = *j->digest ? arena_strdup(c->arena, j->digest) : NULL;
 	c->op.sealed = arena_attach(c->arena, j->sealed, json_release) ? TAKE(j->sealed) : NULL;
+	if (j->unknown && arena_attach(c->arena, j->unknown, json_release))
+		c->op.unknown_members = TAKE(j->unknown);
 }
 
 /* False: it is left as it is. */
@@ -124,12 +126,22 @@ static bool begin(struct journal *j, bool over, uint64_t number)
 	return true;
 }
 
+static void log_newer(const char *id)
+{
+	log_event(LOG_ERROR, "record_newer", log_text("what", "operation"), log_text("operation", id));
+}
+
 void adopt_left(const char *id, uint64_t version, struct slice record)
 {
 	struct journal j;
 
-	if (working_on(id).found || !journal_read(&j, &gateway.journal, id, version, record))
+	if (working_on(id).found)
 		return;
+	if (!journal_read(&j, &gateway.journal, id, version, record)) {
+		if (j.newer)
+			log_newer(id);
+		return;
+	}
 	if (journal_over(&j))
 		lease_set(&j.principal, id, version, STORE_NO_DUE);
 	else if (!begin(&j, false, 0)) /* another process may know its principal, or be able to read it */
@@ -187,8 +199,16 @@ struct stream *adopt_stream(struct call *c, struct session *session)
 	uint64_t number;
 	int kind;
 
-	if (!journal_read(&j, &gateway.journal, f->id, f->version, buf_slice(&f->record)))
+	if (!journal_read(&j, &gateway.journal, f->id, f->version, buf_slice(&f->record))) {
+		if (j.newer) {
+			log_newer(f->id);
+			c->fault = (struct mcp_fault){ERR_OVERLOADED,
+						      "the stream was written by a newer version of the gateway; "
+						      "come back for it",
+						      NULL};
+		}
 		return NULL;
+	}
 	if (is_of(&j, session) && (s = stream_found(session, f, j.stream, &kind, &number))) {
 		struct working w = working_on(j.id);
 		bool fine = kind == 'l' || w.adopts;

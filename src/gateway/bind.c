@@ -65,6 +65,14 @@ static void bind_gone(struct session *s)
 	session_end(gateway.sessions, s);
 }
 
+/* It is not lost: a replica of that version serves it, and this one when it has been updated. */
+static enum bound bound_newer(struct call *c)
+{
+	log_event(LOG_ERROR, "record_newer", log_text("what", "session"), log_text("request", c->request->id),
+		  log_text("principal", c->request->principal.subject));
+	return bound_fault(c, ERR_OVERLOADED, "the session was written by a newer version of the gateway; try again");
+}
+
 /* A session that the store was asked for; `live` where it is in memory too. */
 static enum bound bind_restored(struct call *c, struct session *live, const char *lost)
 {
@@ -79,6 +87,8 @@ static enum bound bind_restored(struct call *c, struct session *live, const char
 	if (!live && !session_has_room(gateway.sessions, p))
 		return bound_fault(c, ERR_OVERLOADED, "every session is busy; try again, or raise session.max");
 	s = session_restore(gateway.sessions, buf_slice(&c->record), p);
+	if (!s && session_record_newer(buf_slice(&c->record)))
+		return bound_newer(c);
 	return s ? bound_to(c, s) : bound_fault(c, ERR_SESSION, lost);
 }
 
@@ -406,8 +416,8 @@ enum verdict step_bind(struct call *c)
 		if (c->request->method != HTTP_POST && !bind_without_body(c))
 			return call_goto(c, STEP_reply);
 		bind_revision(c);
-		if (gateway.phase != PHASE_SERVING && !c->op.again &&
-		    (c->rpc.kind == RPC_REQUEST || c->rpc.kind == RPC_BATCH))
+		if (gateway.phase != PHASE_SERVING && !(gateway.phase == PHASE_DRAINING && gateway.succeeded) &&
+		    !c->op.again && (c->rpc.kind == RPC_REQUEST || c->rpc.kind == RPC_BATCH))
 			return call_fail(c, ERR_DRAINING, DRAINING_TEXT);
 		if (c->rpc.id.data)
 			t->request_id = xstrndup(c->rpc.id.data, c->rpc.id.n);

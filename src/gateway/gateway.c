@@ -143,14 +143,6 @@ static bool drain_over(void)
 	return open == 0 && gateway.transport->open(gateway.transport) == 0;
 }
 
-static void drain_look(struct timer *t)
-{
-	if (drain_over())
-		gateway.transport->loop_end(gateway.transport);
-	else
-		timer_set(gateway.wheel, t, clock_now() + DRAIN_LOOK);
-}
-
 static void drain_last(struct timer *t)
 {
 	(void)t;
@@ -166,13 +158,40 @@ static bool drain_leave(struct ticket *t)
 	if (gateway.conf->store_kind == STORE_KIND_MEMORY || !t->stream || !t->stream->holds || !t->journaled)
 		return false;
 	l = t->stream->exchange ? listener_by_exchange(t->stream->exchange) : NULL;
+	if (l && !listener_can_return(l))
+		return false;
 	KILL_POINT(leave_before);
 	t->left = true;
 	ticket_leave_stream(t);
 	if (l)
 		listener_close(l);
+	if (t->waiting || t->asking)
+		ticket_cancel(t, "drain"); /* nothing of it is under way: it comes home, and its record stays */
 	KILL_POINT(leave_after);
 	return true;
+}
+
+/* Who takes over goes on with all that is recorded; what can be recorded now, is. */
+static void drain_hand_on(handle_t h, void *object, void *ctx)
+{
+	struct ticket *t = object;
+
+	(void)h, (void)ctx;
+	if (ticket_answered(t) || gateway.conf->store_kind == STORE_KIND_MEMORY)
+		return;
+	if (!t->stream && t->tell.may_stream && t->tell.revision >= REVISION_2025_11_25 && t->by_header)
+		(void)ticket_stream(t);
+	(void)drain_leave(t);
+}
+
+static void drain_look(struct timer *t)
+{
+	if (gateway.succeeded)
+		handle_each(gateway.tickets, drain_hand_on, NULL);
+	if (drain_over())
+		gateway.transport->loop_end(gateway.transport);
+	else
+		timer_set(gateway.wheel, t, clock_now() + DRAIN_LOOK);
 }
 
 static void drain_refuse(handle_t h, void *object, void *ctx)
@@ -205,22 +224,32 @@ static void drain_timeout(struct timer *t)
 	timer_set(gateway.wheel, t, clock_now() + DRAIN_LAST);
 }
 
-static void drain_deliver(struct mail *m)
+void drain_begin(void)
 {
+	struct transport *t = gateway.transport;
+
 	OWNED_BY(THREAD_NET);
-	free(m);
 	if (gateway.phase != PHASE_SERVING) {
 		timer_set(gateway.wheel, &gateway.drain, clock_now());
 		return;
 	}
 	gateway.phase = PHASE_DRAINING;
-	log_event(LOG_INFO, "draining", log_number("calls", tickets_unanswered()));
-	gateway.transport->listen_off(gateway.transport);
+	t->listen_off(t);
+	gateway.succeeded = t->lives_on && t->lives_on(t);
+	log_event(LOG_INFO, "draining", log_number("calls", tickets_unanswered()),
+		  log_bool("succeeded", gateway.succeeded));
 	listeners_drain();
 	gateway.drain.fire = drain_timeout;
-	timer_set(gateway.wheel, &gateway.drain, clock_now() + gateway.conf->listen_drain);
+	timer_set(gateway.wheel, &gateway.drain,
+		  clock_now() + (gateway.succeeded ? gateway.conf->listen_handover_drain : gateway.conf->listen_drain));
 	gateway.look.fire = drain_look;
 	timer_set(gateway.wheel, &gateway.look, clock_now());
+}
+
+static void drain_deliver(struct mail *m)
+{
+	free(m);
+	drain_begin();
 }
 
 void gateway_drain(void)

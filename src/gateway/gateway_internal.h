@@ -127,6 +127,7 @@ struct gateway {
 	struct timer sweep, leases, drain, look;
 	usec_t leases_look; /* nothing of others is looked for before */
 	enum { PHASE_SERVING, PHASE_DRAINING, PHASE_REFUSING } phase;
+	bool succeeded; /* it stops, and somebody else serves after it at once: new clients wait for him */
 	/* The last ids that were deleted, so that a record on its way back from the store does not revive one. */
 	char ended[256][SESSION_ID_SIZE];
 	size_t ended_n;
@@ -167,6 +168,9 @@ void tickets_cancel(const struct session *s, struct slice request_id, handle_t a
 size_t tickets_unanswered(void);
 size_t tickets_awaited(void); /* also those that are cancelled: Snowflake is being told */
 
+/* ---- gateway.c ---- */
+void drain_begin(void);
+
 /* ---- listener.c ---- */
 /* May this account open another stream? Its own limit, its share of connections, and that of all streams. */
 bool listener_room(const struct account *a, const struct limits *l);
@@ -174,6 +178,8 @@ bool listener_room(const struct account *a, const struct limits *l);
 struct listener *listener_open(enum listener_kind kind, handle_t exchange, struct account *a, struct session *s,
 			       struct answer *head);
 void listener_close(struct listener *l); /* ends its exchange */
+/* Does its client have an event id to come back with? */
+bool listener_can_return(const struct listener *l);
 struct listener *listener_by_exchange(handle_t exchange);
 void listener_gone(struct listener *l); /* its client has left */
 /* Sends what it is behind with, as far as the client takes it. *l may be gone afterwards. */

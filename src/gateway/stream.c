@@ -338,7 +338,7 @@ bool stream_release(handle_t ticket)
 	if (!t || !t->stream || !t->stream->exchange || !primes(t))
 		return false;
 	l = listener_by_exchange(t->stream->exchange);
-	if (!l->primed && !l->sent)
+	if (!listener_can_return(l))
 		return false;
 	ticket_leave_exchange(t);
 	listener_close(l);

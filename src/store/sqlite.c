@@ -126,6 +126,7 @@ static struct store *sqlite_open(const struct conf *conf, const struct store_ops
 
 	s->ops = ops;
 	s->lock = -1;
+	s->lock_wait = conf->store_lock_wait;
 	s->max_pages = conf->store_max_bytes / PAGE_BYTES;
 	s->synchronous = conf->store_synchronous == STORE_SYNCHRONOUS_NORMAL ? "NORMAL" : "FULL";
 	s->backup_every = conf->store_backup_every;

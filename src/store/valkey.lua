@@ -8,10 +8,12 @@
 --   {<group>}:<kind>:<key>   hash: n version, v value, d due (-1: none), l number of the last event of its log
 --   {<group>}:<KIND>:<key>   stream: the log, ids <number>-0; expires with the record
 --   due:<kind>               sorted set: <group>:<key> by due
+--   layout                   hash: format of all this as the newest gateway writes it, reader the least that may read it
 --   generation               how often another node has become the master, as far as gateways have seen it
 --   once:<sender>            hash: by slot, the sequence and the reply of the piece that was there last
 -- Times are milliseconds since the epoch, of this server.
 
+local FORMAT, READER = 1, 1 -- of the layout
 local FIRST, WIDTH = 7, 5
 local REMEMBERED = 65536 -- bytes; of a longer reply only that there was one
 local REMEMBER_FOR = 60000
@@ -248,8 +250,17 @@ local function once(_, args)
 	return reply
 end
 
+-- Keys that a newer gateway has added are left alone; what only newer ones may read is refused.
+local function layout_fits(prefix)
+	local kept = call('HMGET', prefix .. 'layout', 'format', 'reader')
+	if tonumber(kept[2] or '0') > FORMAT then return false end
+	if tonumber(kept[1] or '0') < FORMAT then call('HSET', prefix .. 'layout', 'format', FORMAT, 'reader', READER) end
+	return true
+end
+
 -- Whoever goes over from one master to another counts that there: arguments prefix, and what it has to be at least.
 local function join(_, args)
+	if not layout_fits(args[1]) then return {time_now(), 'newer'} end
 	local name, least = args[1] .. 'generation', tonumber(args[2])
 	local generation = tonumber(call('GET', name) or '0')
 	if generation < least then

@@ -257,7 +257,7 @@ bool master_still(struct valkey *s, usec_t deadline, struct trouble *t)
 	return s->link.c && role_fits(s, &s->link, deadline, t);
 }
 
-/* What the node's generation is, made at least `least` first. */
+/* What the node's generation is, made at least `least` first; and may we read what is there? */
 static bool generation_ask(struct valkey *s, struct link *l, int64_t least, usec_t deadline, struct trouble *t)
 {
 	char function[64], number[24];
@@ -275,6 +275,11 @@ static bool generation_ask(struct valkey *s, struct link *l, int64_t least, usec
 	if (good) {
 		valkey_server_is(s, r->element[0]->integer);
 		s->generation = r->element[1]->integer;
+	} else if (r->type == REDIS_REPLY_ARRAY && r->elements == 2 && r->element[1]->type == REDIS_REPLY_STRING) {
+		trouble_say(t, true,
+			    "%s: what is kept there was written by a newer snowgate; run that version, or set another "
+			    "store.prefix",
+			    l->node->name);
 	} else {
 		trouble_say(t, false, "%s: its functions answer something else", l->node->name);
 	}

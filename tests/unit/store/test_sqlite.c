@@ -426,6 +426,21 @@ static void raw_run(const char *sql)
 	sqlite3_close(db);
 }
 
+static int64_t raw_number(const char *at, const char *sql)
+{
+	sqlite3 *db;
+	sqlite3_stmt *stmt;
+	int64_t number;
+
+	assert_int_equal(sqlite3_open_v2(at, &db, SQLITE_OPEN_READONLY, NULL), SQLITE_OK);
+	assert_int_equal(sqlite3_prepare_v2(db, sql, -1, &stmt, NULL), SQLITE_OK);
+	assert_int_equal(sqlite3_step(stmt), SQLITE_ROW);
+	number = sqlite3_column_int64(stmt, 0);
+	sqlite3_finalize(stmt);
+	sqlite3_close(db);
+	return number;
+}
+
 static void assert_refused(const char *reason)
 {
 	assert_false(may_open(path));
@@ -440,16 +455,43 @@ static void test_other_versions(void **state)
 	opened(path);
 	assert_int_equal(put(RECORD_SESSION, "a", "x"), STORE_OK);
 	closed();
-	raw_run("PRAGMA user_version=2");
+	raw_run("PRAGMA user_version=3; UPDATE meta SET value = 3 WHERE name = 'reader'");
+	assert_refused("newer snowgate");
+	raw_run("DROP TABLE meta"); /* nobody says that it may be read */
 	assert_refused("newer snowgate");
 	raw_run("PRAGMA user_version=1");
-	opened(path);
+	opened(path); /* an older one: brought up to date */
 	assert_string_equal(got(RECORD_SESSION, "a"), "x@1");
 	closed();
+	assert_int_equal(raw_number(path, "PRAGMA user_version"), 2);
 	files_gone(path);
 	raw_run("CREATE TABLE t(x)");
 	assert_int_equal(chmod(path, 0600), 0);
 	assert_refused("another program");
+}
+
+/* A newer program has added a table and a column, and says that older ones may go on. */
+static void test_a_newer_schema_is_used_and_left_as_it_is(void **state)
+{
+	(void)state;
+	opened(path);
+	assert_int_equal(put(RECORD_SESSION, "a", "x"), STORE_OK);
+	closed();
+	raw_run("ALTER TABLE record ADD COLUMN colour TEXT DEFAULT 'red'; CREATE TABLE future(x); INSERT INTO future "
+		"VALUES(7); UPDATE record SET colour = 'blue'; PRAGMA user_version=3");
+	opened(path);
+	assert_string_equal(got(RECORD_SESSION, "a"), "x@1");
+	assert_int_equal(put(RECORD_SESSION, "a", "y"), STORE_OK);
+	assert_int_equal(put(RECORD_SESSION, "b", "z"), STORE_OK);
+	closed();
+	opened(path);
+	assert_string_equal(got(RECORD_SESSION, "a"), "y@2");
+	assert_string_equal(got(RECORD_SESSION, "b"), "z@1");
+	closed();
+	assert_int_equal(raw_number(path, "PRAGMA user_version"), 3);
+	assert_int_equal(raw_number(path, "SELECT x FROM future"), 7);
+	assert_int_equal(raw_number(path, "SELECT count(*) FROM record WHERE key = 'a' AND colour = 'blue'"), 1);
+	assert_sound(path);
 }
 
 static void test_no_database(void **state)
@@ -504,21 +546,6 @@ static void test_permissions(void **state)
 }
 
 /* ---- upkeep ---- */
-
-static int64_t raw_number(const char *at, const char *sql)
-{
-	sqlite3 *db;
-	sqlite3_stmt *stmt;
-	int64_t number;
-
-	assert_int_equal(sqlite3_open_v2(at, &db, SQLITE_OPEN_READONLY, NULL), SQLITE_OK);
-	assert_int_equal(sqlite3_prepare_v2(db, sql, -1, &stmt, NULL), SQLITE_OK);
-	assert_int_equal(sqlite3_step(stmt), SQLITE_ROW);
-	number = sqlite3_column_int64(stmt, 0);
-	sqlite3_finalize(stmt);
-	sqlite3_close(db);
-	return number;
-}
 
 /* Rows go, their logs too, and the file becomes smaller again. */
 static void test_expiry(void **state)
@@ -812,12 +839,25 @@ static void test_close_during_check(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-	    WITH_FOLDER(test_kill),           WITH_FOLDER(test_failed_write),    WITH_FOLDER(test_torn_write),
-	    WITH_FOLDER(test_no_room),        WITH_FOLDER(test_failed_fsync),    WITH_FOLDER(test_full_disk_reads),
-	    WITH_FOLDER(test_second_process), WITH_FOLDER(test_other_versions),  WITH_FOLDER(test_no_database),
-	    WITH_FOLDER(test_permissions),    WITH_FOLDER(test_expiry),          WITH_FOLDER(test_log_does_not_grow),
-	    WITH_FOLDER(test_backup),         WITH_FOLDER(test_damage_is_found), WITH_FOLDER(test_damage_is_apart),
-	    WITH_FOLDER(test_foreign_rows),   WITH_FOLDER(test_foreign_event),   WITH_FOLDER(test_close_during_check),
+	    WITH_FOLDER(test_kill),
+	    WITH_FOLDER(test_failed_write),
+	    WITH_FOLDER(test_torn_write),
+	    WITH_FOLDER(test_no_room),
+	    WITH_FOLDER(test_failed_fsync),
+	    WITH_FOLDER(test_full_disk_reads),
+	    WITH_FOLDER(test_second_process),
+	    WITH_FOLDER(test_other_versions),
+	    WITH_FOLDER(test_a_newer_schema_is_used_and_left_as_it_is),
+	    WITH_FOLDER(test_no_database),
+	    WITH_FOLDER(test_permissions),
+	    WITH_FOLDER(test_expiry),
+	    WITH_FOLDER(test_log_does_not_grow),
+	    WITH_FOLDER(test_backup),
+	    WITH_FOLDER(test_damage_is_found),
+	    WITH_FOLDER(test_damage_is_apart),
+	    WITH_FOLDER(test_foreign_rows),
+	    WITH_FOLDER(test_foreign_event),
+	    WITH_FOLDER(test_close_during_check),
 	};
 
 	fault_register();
