@@ -554,6 +554,9 @@ class Unanswered(Durably):
         cls.emulator = Emulator()
         cls.addClassCleanup(cls.emulator.stop)
 
+
+
+@installed
 class LongStatements(Replicated, Outlasting):
     """Begun at the gateway a, which is killed while one runs; SNOWGATE_LONG=1: 60 seconds, killed at the tenth."""
 
