@@ -84,8 +84,18 @@ static void give_back(struct call *c, struct journal *j, bool over)
 	c->op.sealed = arena_attach(c->arena, j->sealed, json_release) ? TAKE(j->sealed) : NULL;
 }
 
+/* On a shared store its holder may be alive. */
+static void take_over(struct call *c, struct slice record)
+{
+	if (!store_shared())
+		return;
+	c->record = buf_with_ceiling(STORE_VALUE_MAX);
+	buf_add(&c->record, record.data, record.n);
+	c->step = STEP_take;
+}
+
 /* False: it is left as it is. */
-static bool begin(struct journal *j, bool over, uint64_t number)
+static bool begin(struct journal *j, struct slice record, bool over, uint64_t number)
 {
 	struct request *rq = is_admitted(&j->principal) ? journal_request(j, gateway.conf) : NULL;
 	struct ticket *t = NULL;
@@ -108,8 +118,11 @@ static bool begin(struct journal *j, bool over, uint64_t number)
 		return false;
 	}
 	give_back(c, j, over);
+	if (!over)
+		take_over(c, record);
 	c->op.number = number;
 	memcpy(t->operation, j->id, sizeof t->operation);
+	t->since = (int64_t)j->version + store_shared();
 	t->adopts = true;
 	log_event(LOG_INFO, "operation_adopted", log_text("request", rq->id), log_text("operation", j->id),
 		  log_text("query", j->handle), log_text("principal", rq->principal.subject));
@@ -125,7 +138,7 @@ void adopt_left(const char *id, uint64_t version, struct slice record)
 	if (working_on(id).found || !journal_read(&j, &gateway.journal, id, version, record))
 		return;
 	if (!journal_over(&j))
-		(void)begin(&j, false, 0);
+		(void)begin(&j, record, false, 0);
 	journal_clear(&j);
 }
 
@@ -187,7 +200,7 @@ struct stream *adopt_stream(struct call *c, struct session *session)
 
 		/* one that is under way here and has left its stream will not come back to it */
 		if (!fine && (kind == 'r' || (!w.found && (*j.handle || !journal_over(&j)))))
-			fine = begin(&j, kind == 'r', kind == 'r' ? number : 0);
+			fine = begin(&j, buf_slice(&f->record), kind == 'r', kind == 'r' ? number : 0);
 		if (!fine)
 			stream_free(gateway.streams, TAKE(s));
 	}

@@ -8,7 +8,7 @@
 
 #include "gateway_internal.h"
 
-enum { PIECE_ITEMS = 16, PIECE_VALUES = 3 };
+enum { PIECE_ITEMS = 16, PIECE_VALUES = 6 };
 struct piece {
 	struct store_work work;
 	struct store_item items[PIECE_ITEMS];
@@ -18,6 +18,7 @@ struct piece {
 	char group[GROUP_SIZE];
 	struct call *call; /* travels with it; NULL where it goes on by itself */
 	enum step next;
+	struct look *look; /* durable.c's */
 	handle_t ticket; /* who wants to hear of it where the call does not travel */
 	char operation[OPERATION_ID_SIZE];
 	bool wrote; /* the record of the call's operation is among its items */
@@ -25,6 +26,7 @@ struct piece {
 
 /* ---- piece.c ---- */
 struct piece *piece_new(struct call *c, void (*done)(struct store_work *)); /* of the call's principal */
+struct piece *piece_alone(const struct principal *group, void (*done)(struct store_work *)); /* NULL: of nobody */
 /* One more item; its key is copied. */
 struct store_item *piece_add(struct piece *p, enum store_verb verb, enum record_kind kind, const char *key);
 struct buf *piece_value(struct piece *p, size_t ceiling); /* a text that an item borrows; freed with the piece */
@@ -56,6 +58,10 @@ void operation_step_back(struct piece *p);            /* where the piece was ref
 void operation_recorded(struct store_work *w);        /* done(): the call goes on, recorded or not */
 void operation_forget(struct call *c);                /* what may have been recorded all the same goes */
 void store_refused(struct call *c, const char *what); /* the call ends with that */
+
+/* ---- replica.c ---- */
+/* The others are told when the piece is committed; takes `message`. False: it is too large. STORE. */
+bool piece_tell(struct piece *p, enum tale tale, json_t *message);
 
 /* ---- claim.c: idempotency keys ---- */
 /* The key of the call was used before; `p` is its refused intent. The call goes on when it is known what for. */
