@@ -212,9 +212,8 @@ static enum verdict bind_cancelled(struct call *c)
 	if (c->era.era == ERA_LEGACY && t->session && id.data)
 		tickets_cancel(t->session, id, t->self, "notification");
 	if (c->era.era == ERA_LEGACY && t->session && id.data && store_shared())
-		return call_tell(
-		    c, TALE_CANCEL,
-		    json_pack("{s:s, s:s%}", "session", t->session->id, "request", id.data, id.n));
+		return call_tell(c, TALE_CANCEL,
+				 json_pack("{s:s, s:s%}", "session", t->session->id, "request", id.data, id.n));
 	return call_goto(c, STEP_reply);
 }
 

@@ -141,9 +141,8 @@ void session_look(const struct session *s)
 	struct look *l = xalloc(sizeof *l);
 	char key[STORE_KEY_MAX];
 
-	*l = (struct look){.mail = {.deliver = look_deliver},
-			   .principal = s->principal,
-			   .record = buf_with_ceiling(1 << 20)};
+	*l = (struct look){
+	    .mail = {.deliver = look_deliver}, .principal = s->principal, .record = buf_with_ceiling(1 << 20)};
 	memcpy(l->id, s->id, sizeof l->id);
 	key_of_id(key, s->id);
 	piece_add(p, STORE_GET, RECORD_SESSION, key)->out = buf_with_ceiling(1 << 20);

@@ -255,7 +255,7 @@ void reload_listeners(void);
 /* A client's response; false where it answers no open question. */
 bool ask_answered(const struct session *s, const struct rpc *rpc);
 bool ask_shaped(const struct rpc *rpc); /* could it answer a question of another replica? */
-void ask_leave(struct ticket *t); /* its call no longer waits for answers */
+void ask_leave(struct ticket *t);       /* its call no longer waits for answers */
 /* What a modern request brings back from an input_required. ERR_OK, or c->fault is set. NET or WORKER. */
 int ask_resume(struct call *c) MUST_USE;
 

@@ -6,9 +6,9 @@
 /* owner: STORE */
 static struct replica self;
 
-static const char *const channels[TALES_N] = {[TALE_CANCEL] = "cancel",   [TALE_ENDED] = "ended",
-					      [TALE_REPLY] = "reply",     [TALE_WATCHES] = "watches",
-					      [TALE_TAKEN] = "taken",     [TALE_UPDATED] = "updated"};
+static const char *const channels[TALES_N] = {
+    [TALE_CANCEL] = "cancel",   [TALE_ENDED] = "ended", [TALE_REPLY] = "reply",
+    [TALE_WATCHES] = "watches", [TALE_TAKEN] = "taken", [TALE_UPDATED] = "updated"};
 
 /* ---- messages ---- */
 
@@ -103,8 +103,7 @@ const char *tale_read(const struct seal_keys *keys, struct replica *r, const cha
 	if (!tale_of(channel, tale) || sealed.n > TALE_MAX)
 		return outcome;
 	bound_to(bound, channel);
-	if (journal_open(&plain, keys, bound, sealed) &&
-	    json_parse_trusted(buf_slice(&plain), message) == JSON_OK)
+	if (journal_open(&plain, keys, bound, sealed) && json_parse_trusted(buf_slice(&plain), message) == JSON_OK)
 		outcome = sender_heard(r, *message, now);
 	buf_free(&plain);
 	if (*message && strcmp(outcome, "heard") != 0) {

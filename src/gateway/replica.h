@@ -20,9 +20,9 @@
 
 #include "piece.h"
 
-#define TALE_MAX      ((size_t)1 << 20) /* bytes of a message */
-#define TALE_OLDEST_S 60                /* older, or so far ahead: not heard */
-#define SENDERS_MAX   64                /* whose numbers are remembered */
+#define TALE_MAX       ((size_t)1 << 20) /* bytes of a message */
+#define TALE_OLDEST_S  60                /* older, or so far ahead: not heard */
+#define SENDERS_MAX    64                /* whose numbers are remembered */
 #define SENDER_ID_SIZE 33
 
 /* One process's side of it. */

@@ -1,11 +1,12 @@
-/* An operation that another replica may still be at is taken over: from its commit on, all that one writes is refused. */
+/* An operation that another replica may still be at is taken over: from its commit on, all that one writes is refused.
+ */
 #include "piece.h"
 
 /* Somebody else was faster, or the store is gone: its client comes back for the answer. */
 static void take_lost(struct call *c, enum store_rc rc)
 {
-	log_event(LOG_INFO, "operation_not_taken", log_text("request", c->request->id),
-		  log_text("operation", c->op.id), log_text("reason", rc == STORE_STALE ? "another has it" : "store"));
+	log_event(LOG_INFO, "operation_not_taken", log_text("request", c->request->id), log_text("operation", c->op.id),
+		  log_text("reason", rc == STORE_STALE ? "another has it" : "store"));
 	c->op.version = 0;
 	c->fault = (struct mcp_fault){ERR_OVERLOADED, "another replica goes on with the call", NULL};
 }

@@ -40,7 +40,8 @@ class Redis:
         self.folder = tempfile.mkdtemp(prefix="snowgate-redis-")
         self.socket = os.path.join(self.folder, "socket")
         password = hashlib.sha256(PASSWORD.encode()).hexdigest()
-        self.put("users.acl", self.deployed("snowgate.acl").replace(HASH, password))
+        self.put("users.acl", self.deployed("snowgate.acl").replace(HASH, password) +
+                 f"user test on #{password} ~* &* +@all\n")
         self.put("conf", self.deployed("valkey.conf") + f"\nport 0\nunixsocket {self.socket}\ndir {self.folder}\n"
                  f"aclfile {self.folder}/users.acl\nlogfile {self.folder}/log\n")
         self.start()
@@ -92,6 +93,20 @@ class Redis:
             return file.read(int(line[1:]) + 2)[:-2]
         return line[1:-2]
 
+    def do(self, *words):
+        """One command, by somebody who may do anything."""
+        s, file = self.link()
+        with s, file:
+            s.sendall(self.words(b"AUTH", b"test", PASSWORD.encode()) + self.words(*words))
+            self.reply(file)
+            return self.reply(file)
+
+    def forget(self, session):
+        """The session's record is gone, and nobody is told."""
+        key = b"snowgate:*:s:" + hashlib.sha256(session.encode()).hexdigest().encode()
+        (found,) = self.do(b"KEYS", key)
+        self.do(b"DEL", found)
+
     def overhear(self):
         """From now on; what it gives is called for the next message that is published: channel, message."""
         s, file = self.link()
@@ -105,13 +120,8 @@ class Redis:
         return heard
 
     def publish(self, *messages):
-        s, file = self.link()
-        with s, file:
-            s.sendall(self.words(b"AUTH", b"snowgate", PASSWORD.encode()))
-            self.reply(file)
-            for channel, message in messages:
-                s.sendall(self.words(b"PUBLISH", channel, message))
-                self.reply(file)
+        for channel, message in messages:
+            self.do(b"PUBLISH", channel, message)
 
     def signal(self, number):
         self.process.send_signal(number)
@@ -847,18 +857,70 @@ class Changes(Replicated):
             for g in (self.a, self.b):
                 self.assertEqual(self.at(g, here).rpc("logging/setLevel", {"level": "info"}).status, 404)
 
-    def test_a_session_that_is_deleted_while_its_change_is_confirmed(self):
-        """The statement that confirms the change is still under way: the answer says that the session ended."""
+    def confirming(self, client):
+        """A change whose confirmation is under way."""
+        name = self.name()
+        self.emulator.hold("CURRENT_WAREHOUSE()", 0.7)
+        pending = client.start("set_context", warehouse="WH_LOAD", parameters={"QUERY_TAG": name})
+        self.emulator.record("CURRENT_WAREHOUSE()", "held")
+        return pending
+
+    def test_deleted_at_the_other_while_its_change_is_confirmed(self):
         here, there = self.both()
-        self.assertFalse(here.tool("set_context", warehouse="WH_XS").is_error)
-        self.emulator.hold("CURRENT_WAREHOUSE", 1)
-        pending = here.start("set_context", warehouse="WH_LOAD")
-        time.sleep(0.3)
+        pending = self.confirming(here)
         self.assertEqual(there.send("DELETE").status, 200)
-        answer = pending.answer()
-        self.assertIn(answer.status, (200, 202, 404))
+        self.assertEqual(pending.answer().status, 202, "cancelled")
         for client in (here, there):
             self.assertEqual(client.query("SELECT 1").status, 404)
+
+    def test_deleted_untold_while_its_change_is_confirmed(self):
+        """The message was lost: the record is gone, and is not written again."""
+        here, there = self.both()
+        pending = self.confirming(here)
+        self.redis.forget(here.session)
+        answer = pending.answer()
+        self.assertTrue(answer.is_error)
+        self.assertIn("ended", answer.text)
+        for client in (here, there):
+            self.assertEqual(client.query("SELECT 1").status, 404)
+
+    def test_deleted_untold_before_a_level_and_a_subscription(self):
+        for method, params in (("logging/setLevel", {"level": "info"}),
+                               ("resources/subscribe", {"uri": "snowflake://DEMO/PUBLIC/CUSTOMERS"})):
+            here, there = self.both()
+            self.assertEqual(here.rpc(method, params).result, {})
+            self.redis.forget(here.session)
+            self.assertEqual(here.rpc(method, params).status, 404)
+            self.assertEqual(there.rpc(method, params).status, 404)
+
+    def test_changed_at_the_other_while_a_change_is_confirmed(self):
+        """The loser validates again: what the winner has made stays."""
+        here, there = self.both()
+        self.emulator.hold("CURRENT_WAREHOUSE()", 0.7)
+        pending = here.start("set_context", warehouse="WH_LOAD")
+        self.emulator.record("CURRENT_WAREHOUSE()", "held")
+        for uri in ("A", "B"):
+            self.assertEqual(there.rpc("resources/subscribe", {"uri": "snowflake://DEMO/PUBLIC/" + uri}).result, {})
+        self.assertFalse(there.tool("set_context", preferences={"limit": 3}).is_error)
+        answer = pending.answer()
+        self.assertFalse(answer.is_error, answer)
+        self.assertEqual(self.context(there)[1], "WH_LOAD")
+        for client in (here, there):
+            self.assertEqual(len(client.query("SELECT * FROM DEMO.PUBLIC.CUSTOMERS").rows), 3)
+
+    def test_a_stream_whose_change_has_lost(self):
+        """Its answer was made already, and is made anew; told once, with what is so."""
+        here, there = self.both()
+        self.emulator.hold("CURRENT_WAREHOUSE()", 0.7)
+        stream = self.kept(here.stream(here.tool_message("execute_query", {"query": "USE WAREHOUSE WH_LOAD"})))
+        self.assertTrue(stream.next().id, "its priming event: it is a stream")
+        self.assertFalse(there.tool("set_context", preferences={"limit": 3}).is_error)
+        answers = [e for e in stream.rest() if e.data and ("result" in e.json or "error" in e.json)]
+        self.assertEqual(len(answers), 1)
+        self.assertFalse(answers[0].json["result"].get("isError"), answers[0])
+        self.assertEqual(self.context(there)[1], "WH_LOAD")
+        self.assertEqual(len(here.query("SELECT * FROM DEMO.PUBLIC.CUSTOMERS").rows), 3)
+        self.assertEqual([e for e in self.resumed(there, stream.got[0].id) if e.id][-1].data, answers[0].data)
 
 
 @installed
