@@ -52,7 +52,7 @@ static enum verdict admit_onward(struct call *c)
 		return call_goto(c, STEP_sign);
 	operation_begin(c);
 	memcpy(t->operation, c->op.id, sizeof t->operation);
-	t->version = c->op.version + (c->op.take || !c->op.version);
+	t->version = c->op.version ? c->op.version : 1;
 	return call_goto(c, STEP_intent);
 }
 

@@ -80,7 +80,6 @@ static void give_back(struct call *c, struct journal *j, bool over)
 	c->born -= age > 0 ? age : 0;
 	c->elapsed = over ? j->elapsed : 0;
 	c->op.version = j->version;
-	c->op.take = !over;
 	c->op.created = j->created;
 	c->op.again = true;
 	c->op.over = over;
@@ -91,8 +90,16 @@ static void give_back(struct call *c, struct journal *j, bool over)
 		c->op.unknown_members = TAKE(j->unknown);
 }
 
+/* First of all it becomes this process's. */
+static void take_over(struct call *c, struct slice record)
+{
+	c->record = buf_with_ceiling(STORE_VALUE_MAX);
+	buf_add(&c->record, record.data, record.n);
+	c->step = STEP_take;
+}
+
 /* False: it is left as it is. */
-static bool begin(struct journal *j, bool over, uint64_t number)
+static bool begin(struct journal *j, struct slice record, bool over, uint64_t number)
 {
 	struct request *rq = is_admitted(&j->principal) ? journal_request(j, gateway.conf) : NULL;
 	struct ticket *t = NULL;
@@ -116,9 +123,11 @@ static bool begin(struct journal *j, bool over, uint64_t number)
 		return false;
 	}
 	give_back(c, j, over);
+	if (!over)
+		take_over(c, record);
 	c->op.number = number;
 	memcpy(t->operation, j->id, sizeof t->operation);
-	t->version = j->version;
+	t->version = j->version + !over;
 	t->journaled = *j->stream != '\0';
 	t->adopts = true;
 	conf_use(rq->conf);
@@ -144,7 +153,7 @@ void adopt_left(const char *id, uint64_t version, struct slice record)
 	}
 	if (journal_over(&j))
 		lease_set(&j.principal, id, version, STORE_NO_DUE);
-	else if (!begin(&j, false, 0)) /* another process may know its principal, or be able to read it */
+	else if (!begin(&j, record, false, 0)) /* another process may know its principal, or be able to read it */
 		lease_set(&j.principal, id, version, LOOK_AGAIN_MS);
 	journal_clear(&j);
 }
@@ -215,7 +224,7 @@ struct stream *adopt_stream(struct call *c, struct session *session)
 
 		/* one that is under way here and has left its stream will not come back to it */
 		if (!fine && (kind == 'r' || (!w.found && (*j.handle || !journal_over(&j)))))
-			fine = begin(&j, kind == 'r', kind == 'r' ? number : 0);
+			fine = begin(&j, buf_slice(&f->record), kind == 'r', kind == 'r' ? number : 0);
 		if (!fine)
 			stream_free(gateway.streams, TAKE(s));
 	}

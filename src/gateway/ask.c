@@ -137,6 +137,13 @@ static void ask_take(struct ticket *t, const char *key, const struct rpc *rpc)
 		ask_over(t);
 }
 
+bool ask_shaped(const struct rpc *rpc)
+{
+	const char *given = json_text_of(rpc->root, "id");
+
+	return given && strncmp(given, "ask-", 4) == 0 && strlen(given) < ASK_ID_SIZE;
+}
+
 bool ask_answered(const struct session *s, const struct rpc *rpc)
 {
 	const char *given = json_text_of(rpc->root, "id");

@@ -91,12 +91,37 @@ static void points_after(const struct piece *p)
 		KILL_POINT(event_after);
 }
 
+/* Another replica has changed the session, or ended it; or, which its version will show, has taken the operation. */
+static void session_lost(struct piece *p)
+{
+	struct call *c = p->call;
+
+	c->durable.put = false;
+	c->durable.reload = true;
+	c->durable.lost = c->durable.version;
+	piece_go_on(p, STEP_load);
+}
+
+static uint64_t version_put(const struct piece *p)
+{
+	for (size_t i = 0; i < p->work.n; i++)
+		if (p->items[i].verb == STORE_PUT && p->items[i].kind == RECORD_SESSION)
+			return p->items[i].version;
+	return 0;
+}
+
 static void event_done(struct store_work *w)
 {
 	struct piece *p = container_of(w, struct piece, work);
 	struct call *c = p->call;
 
 	operation_step_back(p);
+	if (w->rc == STORE_STALE && c->durable.put && c->durable.version && store_shared()) {
+		session_lost(p);
+		return;
+	}
+	if (w->rc == STORE_OK && c->durable.put)
+		c->durable.version = version_put(p);
 	if (w->rc != STORE_OK) {
 		if (w->rc == STORE_STALE && store_shared() && c->op.version && !c->op.over)
 			operation_lost(c);
@@ -150,16 +175,31 @@ static bool add_end(struct piece *p, struct call *c)
 	return true;
 }
 
+static void add_deleted(struct piece *p, const char *id, const char *handle)
+{
+	piece_del_session(p, id, handle);
+	if (store_shared())
+		(void)piece_tell(p, TALE_ENDED, json_pack("{s:s}", "session", id));
+}
+
+/* Its standalone stream may be at another replica. */
+static void add_session(struct piece *p, const struct call *c)
+{
+	piece_put_session(p, c);
+	if (store_shared() && (c->method == MCP_SUBSCRIBE || c->method == MCP_UNSUBSCRIBE))
+		(void)piece_tell(p, TALE_WATCHES, json_pack("{s:s}", "session", c->session_id));
+}
+
 enum verdict step_event(struct call *c)
 {
 	struct piece *p = piece_new(c, event_done);
 
 	if (c->durable.put)
-		piece_put_session(p, c);
+		add_session(p, c);
 	if (c->durable.forget)
-		piece_del_session(p, c->session_id, c->durable.handle);
+		add_deleted(p, c->session_id, c->durable.handle);
 	if (*c->durable.ended.id)
-		piece_del_session(p, c->durable.ended.id, c->durable.ended.handle);
+		add_deleted(p, c->durable.ended.id, c->durable.ended.handle);
 	if (c->op.version && !c->op.over && !add_end(p, c)) {
 		log_event(LOG_ERROR, "record_too_large", log_text("request", c->request->id));
 		c->op.version = c->op.number = 0;

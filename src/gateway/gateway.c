@@ -478,13 +478,7 @@ static void store_health(bool ready, const char *why)
 	mail_post(THREAD_NET, &h->mail);
 }
 
-/* What other replicas do is read from the records themselves. */
-static void store_heard(const char *channel, struct slice value)
-{
-	(void)channel, (void)value;
-}
-
-static const struct store_ops store_ops = {.health = store_health, .heard = store_heard};
+static const struct store_ops store_ops = {.health = store_health, .heard = replica_heard};
 static const struct snowflake_ops upstream_ops = {.answer_early = answer_early, .notice = call_notice};
 
 static bool drivers_start(const struct conf *conf, transport_start_f *start, char *why, size_t size)

@@ -22,6 +22,9 @@
 struct batch;
 struct listener;
 
+/* What replicas tell each other; replica.h */
+enum tale { TALE_CANCEL, TALE_ENDED, TALE_REPLY, TALE_WATCHES, TALE_TAKEN, TALE_UPDATED, TALES_N };
+
 /* NET's record of a call that is on its way: what a cancel, a departure or a deletion needs to find. It lives from the
  * call's birth to its end, wherever the call is.
  *
@@ -165,6 +168,8 @@ void ticket_cancel(struct ticket *t, const char *cause);
 void ticket_left(struct ticket *t); /* its client has left and cannot come back for the answer */
 /* Every ticket of this session (and, where there is one, with this raw request id), but for the one that asks. */
 void tickets_cancel(const struct session *s, struct slice request_id, handle_t asking, const char *cause);
+/* Another replica goes on with this operation, since its record has this version: the call here ends untold. */
+void tickets_taken(const char *operation, int64_t version);
 size_t tickets_unanswered(void);
 size_t tickets_awaited(void); /* also those that are cancelled: Snowflake is being told */
 
@@ -195,6 +200,7 @@ bool listener_stays(struct listener *l, enum stream_sent sent);
 /* Tells everybody whom it concerns that a list has changed, that a resource was updated. */
 void notify_changed(enum change change);
 void notify_updated(const struct connection *connection, const char *uri);
+void updated_elsewhere(const char *connection, const char *uri); /* the same, heard of another replica */
 /* Tells a listener what it is behind with. It may be gone afterwards. */
 void listener_tell(struct listener *l);
 void changes_walk(void); /* tells all of them, a slice in each turn of the loop */
@@ -223,6 +229,10 @@ void stream_told(struct stream *s, uint64_t number, bool fine);
 void ticket_conclude(struct ticket *t, struct call *c);
 /* The first thing a reader gets who can come back: where he is, and after what time he may (2025-11-25). */
 void stream_prime(struct listener *l, uint64_t number);
+/* The work is not over after all: what ticket_conclude() and the handler have made of it is taken back. */
+void ticket_reopen(struct ticket *t, struct call *c);
+/* Nothing more will come here, not even a response. */
+void stream_abandon(struct ticket *t);
 /* Adds an event to a call's stream and sends it on. False where there is no room. */
 bool ticket_event(struct ticket *t, struct slice data, bool last);
 void ticket_leave_stream(struct ticket *t); /* its stream is somebody else's */
@@ -257,7 +267,8 @@ void reload_listeners(void);
 /* ---- ask.c ---- */
 /* A client's response; false where it answers no open question. */
 bool ask_answered(const struct session *s, const struct rpc *rpc);
-void ask_leave(struct ticket *t); /* its call no longer waits for answers */
+bool ask_shaped(const struct rpc *rpc); /* could it answer a question of another replica? */
+void ask_leave(struct ticket *t);       /* its call no longer waits for answers */
 /* What a modern request brings back from an input_required. ERR_OK, or c->fault is set. NET or WORKER. */
 int ask_resume(struct call *c) MUST_USE;
 
@@ -317,7 +328,30 @@ void reply_answer(struct call *c, const struct ticket *t);
 /* A call that begins again, and what became of its stream is known. */
 enum verdict bind_again(struct call *c);
 /* The session as it is now must be in the store before the call is answered. */
-void durable_session(struct call *c, const struct session *s);
+void durable_session(struct call *c, struct session *s);
+/* It was deleted: its calls but for `asking` are cancelled, its streams end. */
+void session_gone(struct session *s, handle_t asking);
+void session_gone_id(const char *id); /* its record, on its way back from the store, does not revive it */
+
+/* ---- settle.c ---- */
+#define CHANGED_TEXT "the session is being changed by others; try again"
+#define ENDED_TEXT   "the session ended meanwhile"
+/* The session has changed under the call: the plan is made again from what it is now. */
+enum verdict change_again(struct call *c, const struct session *s);
+bool change_tries_left(const struct call *c);
+
+/* ---- durable.c ---- */
+/* Another replica has changed the session, which is in memory here: it is read again. */
+void session_look(const struct session *s);
+/* What a call has put is what the session is. */
+void session_committed(struct call *c, struct session *s);
+
+/* ---- replica.c: what the replicas on one store tell each other ---- */
+/* Tells the others; takes `message`. Nothing happens on a store that is not shared. From any thread. */
+void replica_tell(enum tale tale, json_t *message);
+/* The same before the call is answered, which ends with that; on a shared store only. */
+enum verdict call_tell(struct call *c, enum tale tale, json_t *message);
+void replica_heard(const char *channel, struct slice value); /* STORE: store_ops */
 
 /* ---- piece.c ---- */
 #define GROUP_SIZE 33 /* the store's group of a principal: 32 hex digits and a NUL */

@@ -30,10 +30,8 @@ bool piece_put_operation(struct piece *p, struct call *c, int64_t due_ms)
 	if (!journal_write(value, &gateway.journal, c))
 		return false;
 	item->version = c->op.version;
-	p->took = c->op.take;
-	p->put = c->op.take || !c->op.version;
+	p->put = !c->op.version;
 	c->op.version += p->put;
-	c->op.take = false;
 	c->op.lease_end = store_shared() ? clock_now() + c->request->conf->store_lease : 0;
 	item = piece_add(p, p->put ? STORE_PUT : STORE_KEEP, RECORD_OPERATION, c->op.id);
 	item->value = buf_slice(value);
@@ -59,10 +57,8 @@ void operation_step_back(struct piece *p)
 {
 	bool nothing = p->work.rc == STORE_STALE || p->work.rc == STORE_FULL || !store_shared();
 
-	if (p->work.rc != STORE_OK && p->put && nothing) {
+	if (p->work.rc != STORE_OK && p->put && nothing)
 		p->call->op.version--;
-		p->call->op.take = p->took;
-	}
 	p->put = false;
 }
 
@@ -131,14 +127,6 @@ static void intent_failed(struct piece *p)
 	piece_go_on(p, c->plan[0].job ? STEP_sign : STEP_settle);
 }
 
-static void operation_adopted(const struct call *c)
-{
-	KILL_POINT(adopt_after);
-	metric_count(METRIC_operations, "adopted");
-	log_event(LOG_INFO, "operation_adopted", log_text("request", c->request->id), log_text("operation", c->op.id),
-		  log_text("query", c->op.handle), log_text("principal", c->request->principal.subject));
-}
-
 static void intent_done(struct store_work *w)
 {
 	struct piece *p = container_of(w, struct piece, work);
@@ -150,8 +138,6 @@ static void intent_done(struct store_work *w)
 		if (c->op.claim && !c->op.claimed)
 			KILL_POINT(claim_after);
 		c->op.claimed |= c->op.claim && !c->op.again;
-		if (p->took)
-			operation_adopted(c);
 		piece_call_on(p);
 	} else if (w->rc == STORE_STALE && c->op.claim && !c->op.claimed) {
 		claim_read(p);

@@ -16,13 +16,19 @@ void group_of(char group[GROUP_SIZE], const struct principal *p)
 	buf_free(&hex);
 }
 
-struct piece *piece_new(struct call *c, void (*done)(struct store_work *))
+struct piece *piece_alone(const struct principal *group, void (*done)(struct store_work *))
 {
 	struct piece *p = xalloc(sizeof *p);
 
-	group_of(p->group, &c->request->principal);
-	p->work = (struct store_work){.group = p->group, .items = p->items, .done = done};
+	if (group)
+		group_of(p->group, group);
+	p->work = (struct store_work){.group = group ? p->group : NULL, .items = p->items, .done = done};
 	return p;
+}
+
+struct piece *piece_new(struct call *c, void (*done)(struct store_work *))
+{
+	return piece_alone(&c->request->principal, done);
 }
 
 struct store_item *piece_add(struct piece *p, enum store_verb verb, enum record_kind kind, const char *key)

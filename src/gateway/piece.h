@@ -8,7 +8,7 @@
 
 #include "gateway_internal.h"
 
-enum { PIECE_ITEMS = 16, PIECE_VALUES = 3 };
+enum { PIECE_ITEMS = 16, PIECE_VALUES = 6 };
 struct piece {
 	struct store_work work;
 	struct store_item items[PIECE_ITEMS];
@@ -18,15 +18,16 @@ struct piece {
 	char group[GROUP_SIZE];
 	struct call *call; /* travels with it; NULL where it goes on by itself */
 	enum step next;
-	handle_t ticket; /* who wants to hear of it where the call does not travel */
+	struct look *look; /* durable.c's */
+	handle_t ticket;   /* who wants to hear of it where the call does not travel */
 	char operation[OPERATION_ID_SIZE];
 	uint64_t version; /* that the record then has */
-	/* Of the record of the call's operation, where it is among its items: is it new or taken over by this piece? */
-	bool put, took;
+	bool put;         /* the record of the call's operation is made by it */
 };
 
 /* ---- piece.c ---- */
 struct piece *piece_new(struct call *c, void (*done)(struct store_work *)); /* of the call's principal */
+struct piece *piece_alone(const struct principal *group, void (*done)(struct store_work *)); /* NULL: of nobody */
 /* One more item; its key is copied. */
 struct store_item *piece_add(struct piece *p, enum store_verb verb, enum record_kind kind, const char *key);
 /* The key that a record holds as its value: a pointer to another record. False, and "", where it is none: what the
@@ -63,6 +64,10 @@ bool operation_begin_anew(struct call *c) MUST_USE;
 void operation_lost(struct call *c);                  /* another process has taken it over, and tells its outcome */
 void operation_forget(struct call *c);                /* what may have been recorded all the same goes */
 void store_refused(struct call *c, const char *what); /* the call ends with that */
+
+/* ---- replica.c ---- */
+/* The others are told when the piece is committed; takes `message`. False: it is too large. STORE. */
+bool piece_tell(struct piece *p, enum tale tale, json_t *message);
 
 /* ---- claim.c: idempotency keys ---- */
 /* The key of the call was used before; `p` is its refused intent. The call goes on when it is known what for. */

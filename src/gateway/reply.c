@@ -140,11 +140,13 @@ enum verdict step_reply(struct call *c)
 
 	slot_release(t);
 	t->recorded = c->op.number;
-	t->taken = c->op.taken;
+	t->taken |= c->op.taken;
 	if (c->op.again)
 		adopt_end(c, t);
-	if (c->durable.put && c->fault.err != ERR_OK && t->session)
+	if (c->durable.put && t->session && c->fault.err != ERR_OK)
 		t->session->doubtful = true;
+	else if (c->durable.put && t->session && store_shared())
+		session_committed(c, t->session);
 	if (!answered && !c->http.status)
 		reply_answer(c, t);
 	reply_log(c, t, c->http.status);

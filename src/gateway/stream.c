@@ -186,7 +186,7 @@ void ticket_leave_stream(struct ticket *t)
 }
 
 /* Nothing more will come, not even a response: a legacy call that its client has cancelled. */
-static void stream_abandon(struct ticket *t)
+void stream_abandon(struct ticket *t)
 {
 	struct stream *s = t->stream;
 	struct listener *l = s->exchange ? listener_by_exchange(s->exchange) : NULL;
@@ -327,6 +327,22 @@ void ticket_conclude(struct ticket *t, struct call *c)
 	t->version = c->op.version;
 	events_post(t);
 	conclude_with(t, c);
+}
+
+void ticket_reopen(struct ticket *t, struct call *c)
+{
+	if (t->stream && t->stream->finished) {
+		stream_take_back(gateway.streams, t->stream);
+		t->stream->posted = c->op.number - 1;
+	}
+	t->version = c->op.version;
+	c->op.last = 0;
+	c->op.number = 0;
+	answer_free(&c->http);
+	buf_clear(&c->result);
+	buf_clear(&c->answer.text);
+	buf_clear(&c->answer.structured);
+	c->answer.meta = NULL;
 }
 
 bool stream_release(handle_t ticket)

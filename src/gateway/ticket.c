@@ -217,6 +217,44 @@ void tickets_cancel(const struct session *s, struct slice request_id, handle_t a
 	free(v);
 }
 
+struct taken {
+	const char *operation;
+	int64_t version;
+	handle_t found;
+};
+
+static void is_taken(handle_t h, void *object, void *ctx)
+{
+	const struct ticket *t = object;
+	struct taken *taken = ctx;
+
+	if (strcmp(t->operation, taken->operation) == 0 && t->version && (int64_t)t->version < taken->version)
+		taken->found = h;
+}
+
+/* Its statement is not cancelled: it is the other's now. What has not been sent yet is not sent from here. */
+void tickets_taken(const char *operation, int64_t version)
+{
+	struct taken taken = {.operation = operation, .version = version};
+	struct ticket *t;
+	struct call *c;
+
+	OWNED_BY(THREAD_NET);
+	handle_each(gateway.tickets, is_taken, &taken);
+	t = taken.found ? handle_get(gateway.tickets, taken.found) : NULL;
+	if (!t)
+		return;
+	log_event(LOG_INFO, "operation_taken", log_text("operation", operation));
+	t->taken = true;
+	*t->operation = '\0';
+	t->version = 0;
+	if (t->stream)
+		stream_abandon(t);
+	c = t->waiting ? t->waiting : t->asking;
+	if (c)
+		cancel_waiting(t, c);
+}
+
 static void ticket_count_unanswered(handle_t h, void *object, void *ctx)
 {
 	(void)h;

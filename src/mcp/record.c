@@ -243,7 +243,7 @@ static struct session *restore(struct session_table *t, const json_t *record, co
 		return NULL;
 	if (!session_id_valid(t, id, p))
 		return NULL;
-	struct session *live = session_find(t, id);
+	struct session *live = session_live(t, id);
 	if (!live)
 		return restore_new(t, record, id, p, revision);
 	if (live->doubtful || (uint64_t)json_int_of(record, "version", 0) > live->version)
