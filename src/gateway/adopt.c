@@ -71,6 +71,7 @@ static void give_back(struct call *c, struct journal *j, bool over)
 
 	memcpy(c->op.id, j->id, sizeof c->op.id);
 	memcpy(c->op.stream, j->stream, sizeof c->op.stream);
+	memcpy(c->op.task, j->task, sizeof c->op.task);
 	memcpy(c->op.request_id, j->request_id, sizeof c->op.request_id);
 	memcpy(c->op.handle, j->handle, sizeof c->op.handle);
 	c->born -= age > 0 ? age : 0;
@@ -84,8 +85,26 @@ static void give_back(struct call *c, struct journal *j, bool over)
 	c->op.sealed = arena_attach(c->arena, j->sealed, json_release) ? TAKE(j->sealed) : NULL;
 }
 
-/* False: it is left as it is. */
-static bool begin(struct journal *j, bool over, uint64_t number)
+/* The call is at hand, and has its ticket. */
+static void begin_with(struct call *c, struct ticket *t, struct journal *j, bool over, struct ticket *asker)
+{
+	handle_t exchange = asker ? asker->exchange : 0;
+
+	give_back(c, j, over);
+	memcpy(t->operation, j->id, sizeof t->operation);
+	t->adopts = true;
+	if (*j->task && !over)
+		task_take(t, j);
+	if (asker) {
+		t->get = TAKE(asker->get);
+		ticket_leave_exchange(asker);
+	}
+	if (exchange)
+		ticket_take_exchange(t, exchange);
+}
+
+/* `asker`: whose exchange its answer goes to; NULL: none. False: it is left as it is. */
+static bool begin(struct journal *j, bool over, uint64_t number, struct ticket *asker)
 {
 	struct request *rq = is_admitted(&j->principal) ? journal_request(j, gateway.conf) : NULL;
 	struct ticket *t = NULL;
@@ -107,10 +126,8 @@ static bool begin(struct journal *j, bool over, uint64_t number)
 		call_free(c);
 		return false;
 	}
-	give_back(c, j, over);
+	begin_with(c, t, j, over, asker);
 	c->op.number = number;
-	memcpy(t->operation, j->id, sizeof t->operation);
-	t->adopts = true;
 	log_event(LOG_INFO, "operation_adopted", log_text("request", rq->id), log_text("operation", j->id),
 		  log_text("query", j->handle), log_text("principal", rq->principal.subject));
 	conf_use(rq->conf);
@@ -125,7 +142,7 @@ void adopt_left(const char *id, uint64_t version, struct slice record)
 	if (working_on(id).found || !journal_read(&j, &gateway.journal, id, version, record))
 		return;
 	if (!journal_over(&j))
-		(void)begin(&j, false, 0);
+		(void)begin(&j, false, 0, NULL);
 	journal_clear(&j);
 }
 
@@ -187,7 +204,7 @@ struct stream *adopt_stream(struct call *c, struct session *session)
 
 		/* one that is under way here and has left its stream will not come back to it */
 		if (!fine && (kind == 'r' || (!w.found && (*j.handle || !journal_over(&j)))))
-			fine = begin(&j, kind == 'r', kind == 'r' ? number : 0);
+			fine = begin(&j, kind == 'r', kind == 'r' ? number : 0, NULL);
 		if (!fine)
 			stream_free(gateway.streams, TAKE(s));
 	}
@@ -239,6 +256,18 @@ void adopt_end(const struct call *c, const struct ticket *t)
 		listener_close(l);
 	}
 	stream_free(gateway.streams, s);
+}
+
+/* ---- its task ---- */
+
+bool adopt_task(struct journal *j)
+{
+	return begin(j, false, 0, NULL);
+}
+
+bool adopt_rows(struct journal *j, struct ticket *asker)
+{
+	return begin(j, true, 0, asker);
 }
 
 /* ---- its session has ended ---- */

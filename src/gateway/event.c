@@ -82,7 +82,7 @@ static void event_done(struct store_work *w)
 			log_event(LOG_ERROR, "store_refused", log_text("request", c->request->id),
 				  log_text("what", "answer"));
 		}
-		if (w->rc != STORE_STALE && p->wrote && never_sent(c))
+		if (w->rc != STORE_STALE && (p->wrote || (*c->op.task && !c->op.told)) && never_sent(c))
 			operation_forget(c);
 	}
 	piece_call_on(p);
@@ -91,7 +91,8 @@ static void event_done(struct store_work *w)
 /* What nobody asks for again is forgotten: neither a stream, nor a key, nor an unknown fate. */
 static bool operation_kept(const struct call *c)
 {
-	return *c->op.stream || c->op.claim || (c->plan_n && c->plan[0].state == STATEMENT_UNKNOWN);
+	return *c->op.stream || (*c->op.task && c->op.told) || c->op.claim ||
+	       (c->plan_n && c->plan[0].state == STATEMENT_UNKNOWN);
 }
 
 static bool add_end(struct piece *p, struct call *c)
@@ -126,6 +127,7 @@ enum verdict step_event(struct call *c)
 {
 	struct piece *p = piece_new(c, event_done);
 
+	c->op.ended = true;
 	if (c->durable.put)
 		piece_put_session(p, c);
 	if (c->durable.forget)

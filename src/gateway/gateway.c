@@ -161,6 +161,11 @@ static bool drain_leave(struct ticket *t)
 {
 	struct listener *l;
 
+	if (gateway.conf->store_kind != STORE_KIND_MEMORY && t->task.told) {
+		t->left = true;
+		task_forget(t);
+		return true;
+	}
 	if (gateway.conf->store_kind == STORE_KIND_MEMORY || !t->stream || !t->stream->holds || !*t->operation)
 		return false;
 	l = t->stream->exchange ? listener_by_exchange(t->stream->exchange) : NULL;

@@ -74,7 +74,7 @@ static json_t *secret_of(const struct call *c)
 	put_text(o, "protocol", rq->mcp.protocol_version);
 	put_text(o, "session", rq->mcp.session_id);
 	json_object_set_new(o, "context", context_whole(&c->context));
-	if (c->answers)
+	if (c->answers && !c->unasked)
 		json_object_set(o, "answers", c->answers);
 	return o;
 }
@@ -137,7 +137,9 @@ bool journal_write(struct buf *b, const struct seal_keys *keys, const struct cal
 	json_object_set_new(o, "created", json_integer(c->op.created));
 	json_object_set_new(o, "deadline", json_integer(deadline_of(c)));
 	json_object_set_new(o, "elapsed", json_integer(c->elapsed));
+	json_object_set_new(o, "updated", json_integer(clock_wall()));
 	put_text(o, "stream", c->op.stream);
+	put_text(o, "task", c->op.task);
 	put_text(o, "digest", c->op.digest);
 	put_statement(o, c);
 	fine = put_sealed(o, keys, c) && json_write(b, o);
@@ -191,9 +193,10 @@ static bool get_members(struct journal *j, const json_t *o)
 	j->created = json_int_of(o, "created", 0);
 	j->deadline = json_int_of(o, "deadline", 0);
 	j->elapsed = json_int_of(o, "elapsed", 0);
+	j->updated = json_int_of(o, "updated", j->created);
 	return json_int_of(o, "reader", INT64_MAX) <= FORMAT &&
 	       get_principal(&j->principal, json_object_get(o, "principal")) &&
-	       get_text(j->stream, sizeof j->stream, o, "stream") &&
+	       get_text(j->stream, sizeof j->stream, o, "stream") && get_text(j->task, sizeof j->task, o, "task") &&
 	       get_text(j->request_id, sizeof j->request_id, o, "request") &&
 	       get_text(j->handle, sizeof j->handle, o, "handle") && get_text(j->digest, sizeof j->digest, o, "digest");
 }
@@ -283,7 +286,7 @@ char journal_event_read(struct buf *text, const struct seal_keys *keys, const ch
 {
 	struct slice sealed = {event.data + 1, event.n - 1};
 
-	if (event.n == 0 || !memchr("elr", event.data[0], 3))
+	if (event.n == 0 || !memchr("elrc", event.data[0], 4))
 		return 0;
 	return event.n == 1 || journal_open(text, keys, id, sealed) ? event.data[0] : 0;
 }

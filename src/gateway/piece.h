@@ -20,7 +20,8 @@ struct piece {
 	enum step next;
 	handle_t ticket; /* who wants to hear of it where the call does not travel */
 	char operation[OPERATION_ID_SIZE];
-	bool wrote; /* the record of the call's operation is among its items */
+	int64_t created; /* of that operation, wall seconds */
+	bool wrote;      /* the record of the call's operation is among its items */
 };
 
 /* ---- piece.c ---- */
@@ -35,6 +36,7 @@ enum verdict piece_post(struct piece *p, struct call *c, enum step next);
 void piece_call_on(struct piece *p);               /* its call goes on, and it is no more */
 void piece_go_on(struct piece *p, enum step next); /* the same, elsewhere */
 void key_of_id(char key[STORE_KEY_MAX], const char *id);
+void key_of_task(char key[STORE_KEY_MAX], const char *task, const char *group);
 void key_of_handle(char key[STORE_KEY_MAX], const char *handle, const char *group);
 
 /* ---- durable.c: sessions ---- */

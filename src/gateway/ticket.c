@@ -50,7 +50,7 @@ void ticket_leave_exchange(struct ticket *t)
 
 bool ticket_answered(const struct ticket *t)
 {
-	return !t->exchange && !t->stream && !t->batch;
+	return !t->exchange && !t->stream && !t->batch && !t->task.told;
 }
 
 void ticket_answer(struct ticket *t, struct answer *a)
@@ -62,6 +62,9 @@ void ticket_answer(struct ticket *t, struct answer *a)
 		batch_answer(TAKE(t->batch), t->request_id, a);
 	} else if (t->stream) {
 		ticket_finish(t, a);
+	} else if (t->task.told) {
+		task_end(t, a);
+		answer_free(a);
 	} else if (t->exports) {
 		export_close(t, false); /* it has begun as something else */
 		answer_free(a);
@@ -88,6 +91,7 @@ void ticket_close(struct ticket *t)
 	OWNED_BY(THREAD_NET);
 	assert(!t->slot && !t->waiting && !t->asking && !t->emitting && !t->stream && !t->batch && !t->exports);
 	ticket_leave_exchange(t);
+	task_forget(t);
 	tell_end(t);
 	ticket_leave_session(t);
 	if (t->account)
@@ -95,6 +99,7 @@ void ticket_close(struct ticket *t)
 	handle_drop(gateway.tickets, t->self);
 	free(t->request_id);
 	free(t->tell.token);
+	free(t->get);
 	free(t);
 }
 
@@ -170,7 +175,7 @@ static void ticket_dismiss(struct ticket *t)
 {
 	struct answer none;
 
-	if (ticket_answered(t))
+	if (ticket_answered(t) || t->task.told) /* a task's end comes with its call */
 		return;
 	answer_init(&none, 202, NULL);
 	ticket_answer(t, &none);
