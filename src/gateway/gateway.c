@@ -188,7 +188,7 @@ static void drain_refuse(handle_t h, void *object, void *ctx)
 	if (*t->result)
 		answer_no_result(&a, err_info(fault.err)->http, fault.err, fault.message, t->result);
 	else
-		answer_error(&a, NULL, t->modern ? ERA_MODERN : ERA_LEGACY, slice_of(t->request_id), &fault);
+		answer_error(&a, NULL, t->modern ? ERA_MODERN : ERA_LEGACY, ticket_request_id(t), &fault);
 	answer_retry_after(&a, USEC_PER_S);
 	ticket_answer(t, &a);
 	ticket_cancel(t, "drain");

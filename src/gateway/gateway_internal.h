@@ -168,6 +168,7 @@ struct ticket *ticket_of(const struct call *c);
 struct ticket *ticket_by_exchange(handle_t exchange);
 void ticket_leave_exchange(struct ticket *t);                   /* its exchange is answered, gone, or somebody else's */
 void ticket_take_exchange(struct ticket *t, handle_t exchange); /* it had none */
+struct slice ticket_request_id(const struct ticket *t);         /* raw JSON, that its answer bears */
 bool ticket_answered(const struct ticket *t);                   /* nobody waits for its answer any more */
 /* Moves the answer to wherever it goes. An answer without a body ends a stream without a response. */
 void ticket_answer(struct ticket *t, struct answer *a);

@@ -199,6 +199,8 @@ void task_journaled(struct ticket *t, const char *operation, int64_t created, bo
 	memcpy(t->operation, operation, sizeof t->operation);
 	t->task.created = t->task.updated = created;
 	task_link(t);
+	log_event(LOG_INFO, "task", log_text("operation", operation),
+		  log_text("principal", t->account->principal.subject));
 	answer_created(t);
 }
 
@@ -213,6 +215,15 @@ static bool has_succeeded(const struct call *c)
 	return c->plan_n > 0 && !c->change.wanted;
 }
 
+/* By whom it may be: another replica that was asked to, for one. */
+static bool was_cancelled(const struct call *c)
+{
+	for (size_t i = 0; i < c->plan_n; i++)
+		if (c->plan[i].state == STATEMENT_CANCELLED || c->plan[i].failure.err == ERR_CANCELLED)
+			return true;
+	return false;
+}
+
 void task_conclude(struct ticket *t, struct call *c)
 {
 	if (!t->task.told) { /* who waits for it gets the answer, and never hears of a task */
@@ -222,8 +233,11 @@ void task_conclude(struct ticket *t, struct call *c)
 	}
 	c->op.told = true;
 	c->op.number = 1;
-	if (t->cancelled) {
-		c->op.last = has_succeeded(c) ? 'r' : 'c';
+	if (was_cancelled(c) || (t->cancelled && !has_succeeded(c))) {
+		c->op.last = 'c';
+		answer_init(&c->http, 202, NULL);
+	} else if (t->cancelled) {
+		c->op.last = 'r';
 	} else {
 		c->op.last = answer_has_rows(c) ? 'r' : 'l';
 		reply_answer(c, t);
@@ -235,7 +249,7 @@ void task_end(struct ticket *t, const struct answer *a)
 {
 	struct task task = task_of(t->task.id, TASK_COMPLETED, t->task.created, clock_wall());
 
-	if (t->task.last != 'r' || a->body.n)
+	if (t->task.last != 'r' || a->body.n) /* too late a cancel leaves no body */
 		task.status = task_outcome(buf_slice(&a->body), &task.outcome);
 	if (t->recorded && !t->taken)
 		tell_listeners(t, &task);
@@ -250,7 +264,6 @@ void task_got(struct ticket *t, struct call *c)
 	    ERR_RESOURCE_READ, "the task has completed, but its rows cannot be read from Snowflake now; ask again",
 	    NULL};
 	struct task task = task_of(t->get->task, TASK_COMPLETED, t->get->created, t->get->updated);
-	struct slice id = {t->get->id, t->get->id_n};
 	struct answer of_call = c->http;
 	struct buf result = buf_with_ceiling(STORE_VALUE_MAX);
 	bool fine = c->fault.err == ERR_OK && !c->answer.is_error &&
@@ -260,9 +273,9 @@ void task_got(struct ticket *t, struct call *c)
 	if (fine) {
 		answer_init(&c->http, 200, TYPE_JSON);
 		c->http.body = buf_with_ceiling(2 * STORE_VALUE_MAX);
-		rpc_write_result(&c->http.body, id, buf_slice(&result));
+		rpc_write_result(&c->http.body, ticket_request_id(t), buf_slice(&result));
 	} else {
-		answer_error(&c->http, c->request, ERA_MODERN, id, &unread);
+		answer_error(&c->http, c->request, ERA_MODERN, ticket_request_id(t), &unread);
 	}
 	buf_free(&result);
 	answer_free(&of_call);

@@ -48,6 +48,11 @@ void ticket_leave_exchange(struct ticket *t)
 	t->exchange = 0;
 }
 
+struct slice ticket_request_id(const struct ticket *t)
+{
+	return t->get ? (struct slice){t->get->id, t->get->id_n} : slice_of(t->request_id);
+}
+
 bool ticket_answered(const struct ticket *t)
 {
 	return !t->exchange && !t->stream && !t->batch && !t->task.told;

@@ -13,7 +13,8 @@
  *   content      tools: the result's; resources and templates: text or blob; `isError` beside it for tools
  *   messages     prompts: the result's; `completions` beside it: values by argument
  *   before, behind   templates: what surrounds ${id} in a URI
- * In script, asks, content and messages ${path} stands for a value of the call: arguments/NAME, an answer's KEY/..., or id.
+ * In script, asks, content and messages ${path} stands for a value of the call: arguments/NAME, an answer's KEY/..., or
+ * id.
  */
 #ifndef SNOWGATE_CONFORMANCE_FIXTURES_H
 #define SNOWGATE_CONFORMANCE_FIXTURES_H

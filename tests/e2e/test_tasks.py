@@ -3,12 +3,11 @@
 kill -9; on one node, with sqlite. SNOWGATE_LONG=1: more kills."""
 
 import random
-import re
 import threading
 import time
 
 import gateway
-from gateway import LONG, META, wait_for
+from gateway import LONG, META, Case, Process, program, wait_for
 from test_durable import STEADY, TABLE, Durably
 
 TASKS = "io.modelcontextprotocol/tasks"
@@ -359,6 +358,90 @@ class Rules(Tasking):
         self.emulator.record(name, "held")
         pending.leave()
         self.emulator.record(name, "cancelled", 8)
+
+
+class Input(Case):
+    """Questions within a task, of a tool that the product does not have: the gateway of the conformance suite."""
+
+    @classmethod
+    def setUpClass(cls):
+        cls.gateway = Process([program("snowgate-conformance"), "--port", "0"], "stderr")
+        cls.addClassCleanup(cls.gateway.end)
+        cls.gateway.port, cls.gateway.keys = cls.gateway.listening()["port"], {}
+
+    def setUp(self):
+        self.asker = self.client(modern=True, capabilities={"extensions": {TASKS: {}}, "elicitation": {}})
+
+    def get(self, task):
+        return self.asker.rpc("tasks/get", {"taskId": task}).result
+
+    def give(self, task, answers):
+        answer = self.asker.rpc("tasks/update", {"taskId": task, "inputResponses": answers}).result
+        self.assertEqual(set(answer), {"resultType", "_meta"})
+
+    def begin(self, name, **arguments):
+        told = self.asker.tool(name, **arguments).result
+        self.assertEqual(told["resultType"], "task")
+        self.assertNotIn("inputRequests", told)
+        return told["taskId"], self.until(told["taskId"], "input_required")
+
+    def until(self, task, status):
+        return wait_for(lambda: (t := self.get(task))["status"] == status and t, 5, status)
+
+    def test_one_by_one(self):
+        task, told = self.begin("multi_input")
+        self.assertEqual(len(told["inputRequests"]), 2)
+        for ask in told["inputRequests"].values():
+            self.assertEqual(ask["method"], "elicitation/create")
+        first, second = told["inputRequests"]
+        yes = {"action": "accept", "content": {"confirm": True}}
+        self.give(task, {"other": yes})
+        self.assertEqual(set(self.get(task)["inputRequests"]), {first, second})
+        self.give(task, {first: yes})
+        self.assertEqual(set(self.get(task)["inputRequests"]), {second})
+        self.give(task, {first: {"action": "decline"}})
+        self.give(task, {second: yes})
+        done = self.until(task, "completed")
+        self.assertEqual(done["result"]["content"][0]["text"], "Both: true, true")
+        self.give(task, {second: yes})
+
+    def test_a_question_that_is_asked_again_has_another_key(self):
+        task, told = self.begin("confirm_delete", filename="x")
+        seen = set(told["inputRequests"])
+        for _ in range(3):
+            self.give(task, {key: {"action": "accept", "content": {}} for key in told["inputRequests"]})
+            told = self.until(task, "input_required")
+            self.assertEqual(seen & set(told["inputRequests"]), set())
+            seen |= set(told["inputRequests"])
+        self.give(task, {key: {"action": "accept", "content": {"confirm": True}} for key in told["inputRequests"]})
+        self.until(task, "completed")
+
+    def test_cancelled_while_it_is_asked(self):
+        task, _ = self.begin("confirm_delete", filename="x")
+        self.assertEqual(self.asker.rpc("tasks/cancel", {"taskId": task}).result["resultType"], "complete")
+        self.until(task, "cancelled")
+
+    def test_who_cannot_be_asked(self):
+        client = self.client(modern=True, capabilities={"extensions": {TASKS: {}}})
+        answer = client.tool("confirm_delete", filename="x")
+        self.assertEqual((answer.status, answer.error["code"]), (400, -32021))
+        self.assertEqual(answer.error["data"], {"requiredCapabilities": {"elicitation": {}}})
+
+    def test_a_client_without_tasks_is_asked_before(self):
+        client = self.client(modern=True, capabilities={"elicitation": {}})
+        self.assertEqual(client.tool("confirm_delete", filename="x").result["resultType"], "input_required")
+
+    def test_each_change_is_told(self):
+        task, told = self.begin("confirm_delete", filename="x")
+        message = self.asker.message("subscriptions/listen", {"notifications": {"taskIds": [task]}})
+        stream = self.kept(self.asker.stream(message))
+        stream.method("notifications/subscriptions/acknowledged", 5)
+        self.give(task, {key: {"action": "accept", "content": {}} for key in told["inputRequests"]})
+        again = stream.until(lambda m: m["params"].get("status") == "input_required", 5)["params"]
+        self.give(task, {key: {"action": "accept", "content": {"confirm": True}} for key in again["inputRequests"]})
+        done = stream.until(lambda m: m["params"].get("status") == "completed", 5)["params"]
+        self.assertEqual(done["result"]["content"][0]["text"], "Deleted x: true")
+        self.assertNotIn("inputRequests", done)
 
 
 class Killed(Tasking):
