@@ -214,6 +214,9 @@ struct call {
 		usec_t lease_end;            /* nobody else takes it over before; 0: nobody can */
 		int64_t created;             /* wall seconds */
 		char stream[STREAM_ID_SIZE]; /* where its answer goes; "": no stream with ids */
+		char task[TASK_ID_SIZE];     /* the task that it is to be, or is; "": none */
+		bool told;                   /* its client knows of the task: its answer goes there */
+		bool ended;                  /* its end was given to the store */
 		char last;                   /* what its answer is in the log, see journal.h; 0: nothing */
 		uint64_t number;             /* and the event's number */
 		bool taken;                  /* by another process */
@@ -234,6 +237,8 @@ struct call {
 	struct ask asks[ASKS_MAX];     /* what the plan wants to know of the client; see call_ask() */
 	size_t asks_n;
 	json_t *answers; /* object: the client's answers by key; owned by the arena; NULL: none yet */
+	bool fed;        /* tasks/update: what it brought is in the store, or c->fault says why not */
+	bool within;     /* they are given within its task, and not with the message */
 	bool unasked;    /* they came of themselves, not to questions about this very call: no consent */
 	struct statement plan[PLAN_MAX];
 	size_t plan_n, plan_at;
@@ -275,6 +280,11 @@ enum verdict call_fail(struct call *c, enum err err, const char *format, ...) PR
 bool call_ask(struct call *c, const char *key, const char *method, json_t *params) MUST_USE;
 /* The client's result under this key as it came (its shape is not checked); NULL: not answered. */
 json_t *call_answer(const struct call *c, const char *key);
+/* May it become a task? Its client has said so [5.12], and waits for it. */
+static inline bool call_takes_task(const struct call *c)
+{
+	return c->meta.tasks && c->method == MCP_TOOLS_CALL && !c->op.again;
+}
 /* Milliseconds since its birth, for its answer: once told they stay what they are. */
 int64_t call_elapsed_ms(struct call *c);
 /* The statement at hand; NULL when the plan has none. */

@@ -81,11 +81,12 @@ struct era_verdict {
 };
 /* Classifies one message per the table of [1], and for modern requests climbs the ladder [5.2] steps 1-5:
  * shape, _meta keys and their types, header against body version, version supported, Mcp-Method, Mcp-Name (with the
- * base64 form of [5.4]; `name` compared for tools/call, prompts/get: params.name; resources/read: params.uri). For
- * legacy requests: MCP-Protocol-Version unsupported -> ERR_VERSION with {supported,requested}. A batch is legacy:
- * ERR_INVALID_REQUEST where the header names a revision that has none; without a header the caller checks the
- * session's. A modern notification needs no headers, but those that are there must agree with the body; with h->none
- * only the body is looked at. ERR_OK, or the error with *fault filled. */
+ * base64 form of [5.4]; `name` compared for tools/call, prompts/get: params.name; resources/read: params.uri;
+ * tasks/get, tasks/update, tasks/cancel: params.taskId). For legacy requests: MCP-Protocol-Version unsupported ->
+ * ERR_VERSION with {supported,requested}. A batch is legacy: ERR_INVALID_REQUEST where the header names a revision that
+ * has none; without a header the caller checks the session's. A modern notification needs no headers, but those that
+ * are there must agree with the body; with h->none only the body is looked at. ERR_OK, or the error with *fault filled.
+ */
 int era_classify(struct arena *a, const struct rpc *rpc, const struct mcp_headers *h, struct era_verdict *v,
 		 struct mcp_fault *fault) MUST_USE;
 
@@ -112,13 +113,16 @@ enum method_id {
 	MCP_COMPLETE,
 	MCP_SET_LEVEL,
 	MCP_LISTEN,
+	MCP_TASKS_GET,
+	MCP_TASKS_UPDATE,
+	MCP_TASKS_CANCEL,
 	MCP_CANCELLED,
 	MCP_OTHER_NOTIFICATION,
 	MCP_UNKNOWN
 };
 /* Per era: initialize, ping, logging/setLevel and resources/(un)subscribe are unknown in the modern one,
- * server/discover and subscriptions/listen in the legacy one. notifications/cancelled is told in both: over HTTP the
- * modern era ignores it, on stdio it is how a client cancels. */
+ * server/discover, subscriptions/listen and those of the tasks extension in the legacy one. notifications/cancelled is
+ * told in both: over HTTP the modern era ignores it, on stdio it is how a client cancels. */
 enum method_id mcp_method(enum era era, enum rpc_kind kind, const char *method);
 
 /* ---- initialize [4.1] ---- */
@@ -137,7 +141,8 @@ struct client_info {
  * (ERR_INVALID_PARAMS). revision: the asked one where legacy and known, else the latest legacy. */
 int initialize_read(struct arena *a, const struct rpc *rpc, struct client_info *info, struct mcp_fault *fault) MUST_USE;
 /* Result texts, complete JSON objects. `instructions` may be NULL. Capabilities are what the methods above are: tools,
- * prompts and resources with listChanged, resources.subscribe, completions (since 2025-03-26), logging. */
+ * prompts and resources with listChanged, resources.subscribe, completions (since 2025-03-26), logging; in the modern
+ * era also the extension of tasks. */
 bool initialize_write(struct buf *b, enum revision revision, const char *instructions);
 bool discover_write(struct buf *b, const char *instructions, int64_t ttl_ms);
 
@@ -216,6 +221,7 @@ struct request_meta {
 	int log_level;               /* enum mcp_level; -1: wants no log messages, or a legacy request */
 	const char *traceparent, *tracestate, *baggage; /* borrowed from the message; NULL: none that is usable */
 	unsigned can; /* enum client_can of this request; 0 for a legacy one, whose session knows */
+	bool tasks;   /* its clientCapabilities.extensions have TASKS_EXTENSION; never a legacy one's */
 };
 /* Is this a traceparent (W3C Trace Context 3.2), of any version that is no reserved one? Its trace id is the 32 hex
  * digits from the fourth character. */
@@ -235,13 +241,17 @@ int request_meta_read(struct arena *a, const struct rpc *rpc, struct slice body,
 #define LISTEN_URIS_MAX  64
 #define LISTEN_URI_MAX   2048  /* bytes of each */
 #define LISTEN_BYTES_MAX 16384 /* bytes of all */
+#define LISTEN_TASKS_MAX 16
 struct listen {
 	bool changes[CHANGES_N];
 	size_t uris_n;
 	const char *uris[LISTEN_URIS_MAX]; /* borrowed from the message */
+	size_t tasks_n;
+	const char *tasks[LISTEN_TASKS_MAX]; /* ids that are shaped like one, borrowed likewise */
 };
 /* Reads params.notifications, dropping what is not known here and URIs named twice. ERR_OK, or ERR_INVALID_PARAMS with
- * *fault filled: it is absent, a member is of the wrong type, a URI is empty or too long, or there are too many. */
+ * *fault filled: it is absent, a member is of the wrong type, a URI is empty or too long, or there are too many URIs or
+ * tasks. */
 int listen_read(struct arena *a, const struct rpc *rpc, struct listen *l, struct mcp_fault *fault) MUST_USE;
 /* The notification that comes first: what will be sent, which is what was read. */
 bool acknowledged_write(struct buf *b, const struct listen *l, struct slice subscription);
@@ -259,6 +269,33 @@ struct ask {
 /* The result object of a tools/call, prompts/get or resources/read that needs to know more. `state`: requestState, NULL
  * for none; at least one of the two must be there. Of the modern era only. */
 bool input_required_write(struct buf *b, const struct ask *asks, size_t n, const char *state);
+
+/* ---- tasks: the extension io.modelcontextprotocol/tasks, revision 2026-07-28 [5.12] ---- */
+#define TASKS_EXTENSION "io.modelcontextprotocol/tasks"
+#define TASK_ID_SIZE    27 /* 26 characters [a-z2-7], 128 bits, and a NUL */
+bool task_id_shaped(const char *id);
+
+enum task_status { TASK_WORKING, TASK_INPUT_REQUIRED, TASK_COMPLETED, TASK_FAILED, TASK_CANCELLED };
+struct task {
+	const char *id;
+	enum task_status status;
+	const char *message;      /* NULL: none */
+	int64_t created, updated; /* wall seconds */
+	int64_t ttl_ms;           /* how long from its creation on it can be asked for */
+	int64_t poll_ms;          /* how often it should be at most */
+	struct slice outcome; /* JSON text: the result of a completed one, the error of a failed one; empty: left out */
+	const struct ask *asks; /* INPUT_REQUIRED: the open questions */
+	size_t asks_n;
+};
+/* What came of the call whose JSON-RPC response this is, as a whole message: COMPLETED and its result, FAILED and its
+ * error. *outcome is borrowed from it. Without either: CANCELLED. */
+enum task_status task_outcome(struct slice response, struct slice *outcome);
+/* The result of the tools/call that has become a task: flat, without outcome and questions. */
+bool task_created_write(struct buf *b, const struct task *t);
+/* The result of tasks/get. */
+bool task_result_write(struct buf *b, const struct task *t);
+/* notifications/tasks on the stream of this subscription. */
+bool task_changed_write(struct buf *b, const struct task *t, struct slice subscription);
 
 /* ---- argument check: JSON Schema 2020-12, the keywords tools use ---- */
 /* type (also lists), enum, const, properties, required, additionalProperties, items, minItems, maxItems, minimum,

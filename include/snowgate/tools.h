@@ -33,6 +33,7 @@ struct handler {
 	/* Or NULL. The statements are over, however they ended: what only NET may do with them (the index), and an
 	 * answer that needs it, instead of answer()'s. NET, in settle (tools_settle()). */
 	void (*settle)(struct call *c);
+	bool asks_within;   /* its questions are asked within a task, where its client takes one, and not before it */
 	bool plan_on_net;   /* uses what NET owns (the index), at any size; methods only, tools are known too late */
 	bool answer_on_net; /* needs what only NET knows: the session's handle, the allowance */
 };

@@ -75,6 +75,7 @@ static void give_back(struct call *c, struct journal *j, bool over)
 
 	memcpy(c->op.id, j->id, sizeof c->op.id);
 	memcpy(c->op.stream, j->stream, sizeof c->op.stream);
+	memcpy(c->op.task, j->task, sizeof c->op.task);
 	memcpy(c->op.request_id, j->request_id, sizeof c->op.request_id);
 	memcpy(c->op.handle, j->handle, sizeof c->op.handle);
 	c->born -= age > 0 ? age : 0;
@@ -98,8 +99,28 @@ static void take_over(struct call *c, struct slice record)
 	c->step = STEP_take;
 }
 
-/* False: it is left as it is. */
-static bool begin(struct journal *j, struct slice record, bool over, uint64_t number)
+/* The call is at hand, and has its ticket. */
+static void begin_with(struct call *c, struct ticket *t, struct journal *j, bool over, struct ticket *asker)
+{
+	handle_t exchange = asker ? asker->exchange : 0;
+
+	give_back(c, j, over);
+	memcpy(t->operation, j->id, sizeof t->operation);
+	t->version = over ? 0 : j->version + 1;
+	t->journaled = *j->stream != '\0';
+	t->adopts = true;
+	if (*j->task && !over)
+		task_take(t, j);
+	if (asker) {
+		t->get = TAKE(asker->get);
+		ticket_leave_exchange(asker);
+	}
+	if (exchange)
+		ticket_take_exchange(t, exchange);
+}
+
+/* `asker`: whose exchange its answer goes to; NULL: none. False: it is left as it is. */
+static bool begin(struct journal *j, struct slice record, bool over, uint64_t number, struct ticket *asker)
 {
 	struct request *rq = is_admitted(&j->principal) ? journal_request(j, gateway.conf) : NULL;
 	struct ticket *t = NULL;
@@ -122,14 +143,10 @@ static bool begin(struct journal *j, struct slice record, bool over, uint64_t nu
 		call_free(c);
 		return false;
 	}
-	give_back(c, j, over);
+	begin_with(c, t, j, over, asker);
 	if (!over)
 		take_over(c, record);
 	c->op.number = number;
-	memcpy(t->operation, j->id, sizeof t->operation);
-	t->version = j->version + !over;
-	t->journaled = *j->stream != '\0';
-	t->adopts = true;
 	conf_use(rq->conf);
 	call_run(c);
 	return true;
@@ -153,7 +170,7 @@ void adopt_left(const char *id, uint64_t version, struct slice record)
 	}
 	if (journal_over(&j))
 		lease_set(&j.principal, id, version, STORE_NO_DUE);
-	else if (!begin(&j, record, false, 0)) /* another process may know its principal, or be able to read it */
+	else if (!begin(&j, record, false, 0, NULL)) /* another process may know its principal, or be able to read it */
 		lease_set(&j.principal, id, version, LOOK_AGAIN_MS);
 	journal_clear(&j);
 }
@@ -224,7 +241,7 @@ struct stream *adopt_stream(struct call *c, struct session *session)
 
 		/* one that is under way here and has left its stream will not come back to it */
 		if (!fine && (kind == 'r' || (!w.found && (*j.handle || !journal_over(&j)))))
-			fine = begin(&j, buf_slice(&f->record), kind == 'r', kind == 'r' ? number : 0);
+			fine = begin(&j, buf_slice(&f->record), kind == 'r', kind == 'r' ? number : 0, NULL);
 		if (!fine)
 			stream_free(gateway.streams, TAKE(s));
 	}
@@ -276,6 +293,18 @@ void adopt_end(const struct call *c, const struct ticket *t)
 		listener_close(l);
 	}
 	stream_free(gateway.streams, s);
+}
+
+/* ---- its task ---- */
+
+bool adopt_task(struct journal *j, struct slice record)
+{
+	return begin(j, record, false, 0, NULL);
+}
+
+bool adopt_rows(struct journal *j, struct ticket *asker)
+{
+	return begin(j, (struct slice){0}, true, 0, asker);
 }
 
 /* ---- its session has ended ---- */

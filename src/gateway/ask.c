@@ -1,4 +1,5 @@
-/* Questions to the client: sent on the call's stream in the legacy era, handed back with the call in the modern one. */
+/* Questions to the client: sent on the call's stream in the legacy era, handed back with the call in the modern one, or
+ * put into the task that it has become. */
 #include "gateway_internal.h"
 
 #include <stdio.h>
@@ -6,9 +7,7 @@
 
 #define ASKING_BYTES_MAX ((size_t)64 << 20) /* bodies of calls that wait for an answer, all together */
 
-/* The id of question `i` of a ticket: what its response bears. */
-#define ASK_ID_SIZE 40
-static void ask_id(char id[ASK_ID_SIZE], const struct ticket *t, size_t i)
+void ask_id(char id[ASK_ID_SIZE], const struct ticket *t, size_t i)
 {
 	(void)snprintf(id, ASK_ID_SIZE, "ask-%llu", (unsigned long long)t->first_ask + i);
 }
@@ -34,13 +33,15 @@ static void ask_unanswered(struct call *c)
 			json_object_set_new(c->answers, c->asks[i].key, json_null());
 }
 
-/* The answers are there, or will not come: the plan is made again and finds what there is. */
-static void ask_over(struct ticket *t)
+/* The plan is made again and finds what there is. */
+void ask_over(struct ticket *t)
 {
 	struct call *c = t->asking;
 
 	timer_stop(&c->timer);
 	ask_leave(t);
+	if (t->task.told)
+		task_changed(t);
 	ask_unanswered(c);
 	c->step = resolve_step(c);
 	call_run(c);
@@ -75,30 +76,15 @@ static bool ask_has_room(const struct call *c, const struct ticket *t)
 	       gateway.asking_bytes + c->request->body.n <= ASKING_BYTES_MAX;
 }
 
-/* Who could be asked but not now, since there is no room for a stream, has not answered. */
-static enum verdict ask_legacy(struct call *c, struct ticket *t)
+static enum verdict ask_crowded(struct call *c, const struct ticket *t)
 {
-	bool asked;
+	return call_fail(c, ERR_CONCURRENCY,
+			 "too many calls wait for the answer of their user (limits.%s.streams); answer or cancel some",
+			 t->tell.limits->name);
+}
 
-	if (!ask_has_room(c, t))
-		return call_fail(c, ERR_CONCURRENCY,
-				 "too many calls wait for the answer of their user (limits.%s.streams); answer or "
-				 "cancel some",
-				 t->tell.limits->name);
-	asked = ticket_stream(t);
-	t->first_ask = gateway.asked + 1;
-	gateway.asked += c->asks_n;
-	for (size_t i = 0; asked && i < c->asks_n; i++) {
-		json_object_del(c->answers, c->asks[i].key);      /* asked again */
-		asked = ask_send(t, &c->asks[i], i) && t->stream; /* which a reader found gone may take along */
-	}
-	if (asked && t->stream->holds)
-		journal_put(c, t->stream->id);
-	if (!asked) {
-		metric_count(METRIC_asks, "failed");
-		ask_unanswered(c);
-		return call_goto(c, resolve_step(c));
-	}
+static enum verdict ask_park(struct call *c, struct ticket *t)
+{
 	t->asking = c;
 	t->asking_next = gateway.asking;
 	gateway.asking = t;
@@ -109,7 +95,80 @@ static enum verdict ask_legacy(struct call *c, struct ticket *t)
 	return WAIT;
 }
 
-static bool ask_complete(const struct call *c)
+static void ask_number(struct call *c, struct ticket *t)
+{
+	t->first_ask = gateway.asked + 1;
+	gateway.asked += c->asks_n;
+}
+
+static void ask_journal(struct call *c, const struct ticket *t)
+{
+	struct heard heard = ticket_heard(t);
+
+	journal_put(c, &heard);
+}
+
+/* Who could be asked but not now, since there is no room for a stream, has not answered. */
+static enum verdict ask_legacy(struct call *c, struct ticket *t)
+{
+	bool asked;
+
+	if (!ask_has_room(c, t))
+		return ask_crowded(c, t);
+	asked = ticket_stream(t);
+	ask_number(c, t);
+	for (size_t i = 0; asked && i < c->asks_n; i++) {
+		json_object_del(c->answers, c->asks[i].key);      /* asked again */
+		asked = ask_send(t, &c->asks[i], i) && t->stream; /* which a reader found gone may take along */
+	}
+	if (asked && t->stream->holds)
+		ask_journal(c, t);
+	if (!asked) {
+		metric_count(METRIC_asks, "failed");
+		ask_unanswered(c);
+		return call_goto(c, resolve_step(c));
+	}
+	return ask_park(c, t);
+}
+
+/* ---- a task ---- */
+
+static bool ask_within(const struct call *c, const struct ticket *t)
+{
+	return t->task.told || (t->takes_task && c->tool && c->handler->asks_within);
+}
+
+static bool ask_fresh(struct call *c)
+{
+	c->unasked = false;
+	c->answers = json_object();
+	return arena_attach(c->arena, c->answers, json_release);
+}
+
+/* The questions stand in the task until tasks/update brings the answers. */
+static enum verdict ask_task(struct call *c, struct ticket *t)
+{
+	enum verdict v;
+
+	if (!ask_has_room(c, t))
+		return ask_crowded(c, t);
+	if (c->unasked && !ask_fresh(c))
+		return call_fail(c, ERR_NOMEM, "the call is too large");
+	c->within = true;
+	ask_number(c, t);
+	for (size_t i = 0; i < c->asks_n; i++)
+		json_object_del(c->answers, c->asks[i].key); /* asked again */
+	v = ask_park(c, t);
+	if (t->task.told)
+		task_changed(t);
+	else
+		task_due(&t->tell.timer);
+	return v;
+}
+
+/* ---- answers ---- */
+
+bool ask_complete(const struct call *c)
 {
 	for (size_t i = 0; i < c->asks_n; i++)
 		if (!call_answer(c, c->asks[i].key))
@@ -126,15 +185,11 @@ static const char *outcome_of(const json_t *result)
 	return !action || strcmp(action, "accept") == 0 ? "accepted" : "declined";
 }
 
-/* The response belongs to another call, whose memory ends with it: its result is copied. */
-static void ask_take(struct ticket *t, const char *key, const struct rpc *rpc)
+/* The result belongs to another call, whose memory ends with it: it is copied. */
+void ask_take(struct ticket *t, size_t i, const json_t *result)
 {
-	const json_t *result = json_object_get(rpc->root, "result");
-
 	metric_count(METRIC_asks, outcome_of(result));
-	json_object_set_new(t->asking->answers, key, result ? json_deep_copy(result) : json_null());
-	if (ask_complete(t->asking))
-		ask_over(t);
+	json_object_set_new(t->asking->answers, t->asking->asks[i].key, result ? json_deep_copy(result) : json_null());
 }
 
 bool ask_shaped(const struct rpc *rpc)
@@ -158,7 +213,9 @@ bool ask_answered(const struct session *s, const struct rpc *rpc)
 			ask_id(id, t, i);
 			if (strcmp(id, given) != 0 || call_answer(t->asking, t->asking->asks[i].key))
 				continue;
-			ask_take(t, t->asking->asks[i].key, rpc);
+			ask_take(t, i, json_object_get(rpc->root, "result"));
+			if (ask_complete(t->asking))
+				ask_over(t);
 			return true;
 		}
 	}
@@ -224,10 +281,9 @@ enum verdict step_ask(struct call *c)
 
 	if (t->cancelled)
 		return call_goto(c, STEP_settle);
-	if (!c->answers) {
-		c->answers = json_object();
-		if (!arena_attach(c->arena, c->answers, json_release))
-			return call_fail(c, ERR_NOMEM, "the call is too large");
-	}
+	if (!c->answers && !ask_fresh(c))
+		return call_fail(c, ERR_NOMEM, "the call is too large");
+	if (ask_within(c, t))
+		return ask_task(c, t);
 	return t->modern ? ask_modern(c) : ask_legacy(c, t);
 }

@@ -258,7 +258,7 @@ static void bind_listening(struct call *c)
 	    c->meta.progress_token.data ? xstrndup(c->meta.progress_token.data, c->meta.progress_token.n) : NULL;
 	t->tell.log_level = c->op.over ? -1 : c->meta.log_level; /* what was told is told */
 	tell_begin(t, c);
-	c->listens = t->tell.may_stream && (t->tell.token || t->tell.log_level >= 0);
+	c->listens = t->takes_task || t->task.told || (t->tell.may_stream && (t->tell.token || t->tell.log_level >= 0));
 	if (c->era.era == ERA_MODERN)
 		c->can = c->meta.can;
 	else if (!t->tell.may_stream)
@@ -302,6 +302,11 @@ static enum verdict bind_tool_call(struct call *c)
 	case BOUND_FAULT:
 		if (c->fault.err != ERR_SESSION)
 			return call_goto(c, STEP_reply);
+		if (c->op.over) { /* its context is in its record */
+			c->fault = (struct mcp_fault){0};
+			bind_default_context(c);
+			break;
+		}
 		if (c->op.again && adopt_orphan(c))
 			return call_goto(c, STEP_sign);
 		c->fault = (struct mcp_fault){0};
@@ -358,6 +363,10 @@ static enum verdict bind_method(struct call *c)
 		return bind_set_level(c);
 	case MCP_LISTEN:
 		return bind_listen(c);
+	case MCP_TASKS_GET:
+	case MCP_TASKS_UPDATE:
+	case MCP_TASKS_CANCEL:
+		return bind_task(c);
 	case MCP_PING:
 		return bind_written(c, empty_result_write(&c->result, c->revision));
 	case MCP_CANCELLED:
@@ -438,7 +447,7 @@ static bool bind_is_free(const struct call *c)
 {
 	bool answers = c->rpc.kind == RPC_RESPONSE && c->request->method != HTTP_GET; /* or is a DELETE */
 
-	return answers || c->method == MCP_CANCELLED || c->rpc.kind == RPC_BATCH;
+	return answers || c->method == MCP_CANCELLED || c->method == MCP_TASKS_CANCEL || c->rpc.kind == RPC_BATCH;
 }
 
 /* GET and DELETE speak of a session, as a response does. */

@@ -133,7 +133,8 @@ static void event_done(struct store_work *w)
 			log_event(LOG_ERROR, "store_refused", log_text("request", c->request->id),
 				  log_text("what", "answer"));
 		}
-		if (w->rc != STORE_STALE && c->op.version && !c->op.over && !c->op.again && never_sent(c))
+		if (w->rc != STORE_STALE && c->op.version && !c->op.over && !c->op.again &&
+		    (!*c->op.task || !c->op.told) && never_sent(c))
 			operation_forget(c);
 	} else {
 		points_after(p);
@@ -144,7 +145,8 @@ static void event_done(struct store_work *w)
 /* What nobody asks for again is forgotten: neither a stream, nor a key, nor an unknown fate. */
 static bool operation_kept(const struct call *c)
 {
-	return *c->op.stream || c->op.claim || (c->plan_n && c->plan[0].state == STATEMENT_UNKNOWN);
+	return *c->op.stream || (*c->op.task && c->op.told) || c->op.claim ||
+	       (c->plan_n && c->plan[0].state == STATEMENT_UNKNOWN);
 }
 
 static bool add_end(struct piece *p, struct call *c)
@@ -194,6 +196,7 @@ enum verdict step_event(struct call *c)
 {
 	struct piece *p = piece_new(c, event_done);
 
+	c->op.ended = true;
 	if (c->durable.put)
 		add_session(p, c);
 	if (c->durable.forget)

@@ -155,6 +155,11 @@ static bool drain_leave(struct ticket *t)
 {
 	struct listener *l;
 
+	if (gateway.conf->store_kind != STORE_KIND_MEMORY && t->task.told) {
+		t->left = true;
+		task_forget(t);
+		return true;
+	}
 	if (gateway.conf->store_kind == STORE_KIND_MEMORY || !t->stream || !t->stream->holds || !t->journaled)
 		return false;
 	l = t->stream->exchange ? listener_by_exchange(t->stream->exchange) : NULL;
@@ -206,7 +211,7 @@ static void drain_refuse(handle_t h, void *object, void *ctx)
 	if (*t->result)
 		answer_no_result(&a, err_info(fault.err)->http, fault.err, fault.message, t->result);
 	else
-		answer_error(&a, NULL, t->modern ? ERA_MODERN : ERA_LEGACY, slice_of(t->request_id), &fault);
+		answer_error(&a, NULL, t->modern ? ERA_MODERN : ERA_LEGACY, ticket_request_id(t), &fault);
 	answer_retry_after(&a, USEC_PER_S);
 	ticket_answer(t, &a);
 	t->left = t->keyed && gateway.conf->store_kind != STORE_KIND_MEMORY && !t->waiting && !t->asking;

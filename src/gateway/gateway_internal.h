@@ -24,6 +24,18 @@ struct listener;
 
 /* What replicas tell each other; replica.h */
 enum tale { TALE_CANCEL, TALE_ENDED, TALE_REPLY, TALE_WATCHES, TALE_TAKEN, TALE_UPDATED, TALES_N };
+/* Where the answer of a call is to be heard; one of the two is "". */
+struct heard {
+	char stream[STREAM_ID_SIZE], task[TASK_ID_SIZE];
+};
+
+/* A tasks/get whose answer another call makes; one allocation. */
+struct task_get {
+	char task[TASK_ID_SIZE];
+	int64_t created, updated; /* wall seconds */
+	size_t id_n;
+	char id[]; /* raw JSON */
+};
 
 /* NET's record of a call that is on its way: what a cancel, a departure or a deletion needs to find. It lives from the
  * call's birth to its end, wherever the call is.
@@ -56,10 +68,19 @@ struct ticket {
 	bool revoked;                      /* GET /results: no key and policy lets its principal in any more */
 	size_t emitted;                    /* bytes of the piece at hand that its client has been given */
 	struct timer lifetime;             /* of that stream */
-	bool lone;                         /* nobody can come back for its answer: standard input and output */
-	bool watching;                     /* executes nothing: waits for a statement that exists */
-	bool by_header;                    /* its session was named by the header: door 1 */
-	struct ticket *by_exchange;        /* next in its bucket */
+	struct {                           /* what its call has become, or is to be once that is recorded */
+		char id[TASK_ID_SIZE];     /* "": none */
+		bool told;                 /* its client knows: its end goes to the store, and to no exchange */
+		char last;                 /* what it is there, as call.op.last; 0: it goes on */
+		int64_t created, updated;  /* wall seconds */
+		struct ticket *by_id;      /* next in its bucket */
+	} task;
+	bool takes_task;            /* rather than a stream or `running` */
+	struct task_get *get;       /* its answer is that of a tasks/get; NULL: its own */
+	bool lone;                  /* nobody can come back for its answer: standard input and output */
+	bool watching;              /* executes nothing: waits for a statement that exists */
+	bool by_header;             /* its session was named by the header: door 1 */
+	struct ticket *by_exchange; /* next in its bucket */
 	struct ticket *session_next, *session_prev;
 	struct {                 /* what the client wants to be told; notice.c */
 		bool may_stream; /* the client takes a stream, and the call is one that may become one */
@@ -124,7 +145,7 @@ struct gateway {
 	struct account_table *accounts;
 	struct queue queue;
 	struct handle_table *tickets;
-	struct ticket *by_exchange[1024];
+	struct ticket *by_exchange[1024], *by_task[1024];
 	struct wheel *wheel;
 	struct transport *transport;
 	struct timer sweep, leases, drain, look;
@@ -158,6 +179,7 @@ struct ticket *ticket_of(const struct call *c);
 struct ticket *ticket_by_exchange(handle_t exchange);
 void ticket_leave_exchange(struct ticket *t);                   /* its exchange is answered, gone, or somebody else's */
 void ticket_take_exchange(struct ticket *t, handle_t exchange); /* it had none */
+struct slice ticket_request_id(const struct ticket *t);         /* raw JSON, that its answer bears */
 bool ticket_answered(const struct ticket *t);                   /* nobody waits for its answer any more */
 /* Moves the answer to wherever it goes. An answer without a body ends a stream without a response. */
 void ticket_answer(struct ticket *t, struct answer *a);
@@ -227,6 +249,8 @@ void stream_told(struct stream *s, uint64_t number, bool fine);
 /* The work is over and the call is at hand: what its stream still needs goes to the store, and what its answer is to be
  * there is put into c->op. */
 void ticket_conclude(struct ticket *t, struct call *c);
+bool answer_has_rows(const struct call *c);        /* rows are not for the store */
+struct heard ticket_heard(const struct ticket *t); /* of one with a stream or a task */
 /* The first thing a reader gets who can come back: where he is, and after what time he may (2025-11-25). */
 void stream_prime(struct listener *l, uint64_t number);
 /* The work is not over after all: what ticket_conclude() and the handler have made of it is taken back. */
@@ -268,7 +292,14 @@ void reload_listeners(void);
 /* A client's response; false where it answers no open question. */
 bool ask_answered(const struct session *s, const struct rpc *rpc);
 bool ask_shaped(const struct rpc *rpc); /* could it answer a question of another replica? */
-void ask_leave(struct ticket *t);       /* its call no longer waits for answers */
+/* The id of question `i` of a ticket: what its answer bears. */
+#define ASK_ID_SIZE 40
+void ask_id(char id[ASK_ID_SIZE], const struct ticket *t, size_t i);
+bool ask_complete(const struct call *c);
+void ask_over(struct ticket *t); /* the answers are there, or will not come: its call goes on */
+/* What a client has answered to question `i`. */
+void ask_take(struct ticket *t, size_t i, const json_t *result);
+void ask_leave(struct ticket *t); /* its call no longer waits for answers */
 /* What a modern request brings back from an input_required. ERR_OK, or c->fault is set. NET or WORKER. */
 int ask_resume(struct call *c) MUST_USE;
 
@@ -358,8 +389,30 @@ void replica_heard(const char *channel, struct slice value); /* STORE: store_ops
 void group_of(char group[GROUP_SIZE], const struct principal *p);
 
 /* ---- operation.c: its record ---- */
-/* Records the call with this stream; ticket_journaled() tells. Whoever holds the call. */
-void journal_put(struct call *c, const char *stream);
+/* Records the call with it, once; ticket_journaled() or task_journaled() tells. Whoever holds the call. */
+void journal_put(struct call *c, const struct heard *heard);
+
+/* ---- task.c: calls whose answer is asked for [5.12] ---- */
+/* So often a task should be asked for at most. */
+#define TASK_POLL_MS 1000
+void task_due(struct timer *timer); /* of tell.timer: it has not been answered quickly */
+void task_journaled(struct ticket *t, const char *operation, uint64_t version, int64_t created, bool fine);
+/* The task that the record is of; from now on it is found by its id. */
+void task_take(struct ticket *t, const struct journal *j);
+/* As ticket_conclude(). */
+void task_conclude(struct ticket *t, struct call *c);
+/* Its end is in the store, or will never be: who listens is told, and it is found in the store alone. */
+void task_end(struct ticket *t, const struct answer *a);
+void task_forget(struct ticket *t);
+/* Its client is asked now, or has answered. */
+void task_changed(struct ticket *t);
+/* The call's answer becomes that of the tasks/get which it was begun for. */
+void task_got(struct ticket *t, struct call *c);
+enum verdict bind_task(struct call *c);
+/* Of a new subscription: the tasks that are its principal's stay. False: the store has to be asked first. */
+bool task_listen(struct call *c, struct listen *l);
+/* Those of its tasks that have ended already are told. */
+void task_listened(const struct call *c, struct listener *l);
 
 /* ---- event.c ---- */
 /* An event of the ticket's recorded stream; stream_told() tells. */
@@ -368,8 +421,11 @@ void event_post(const struct ticket *t, const struct stream *stream, const struc
 /* ---- resume.c ---- */
 /* What STEP_resume found. */
 struct found {
-	char id[OPERATION_ID_SIZE];
+	struct found *next;         /* what was found before it */
+	char task[TASK_ID_SIZE];    /* that was sought; "": a stream */
+	char id[OPERATION_ID_SIZE]; /* "": there is none */
 	uint64_t version;
+	int64_t due_ms; /* below 1: nobody holds it */
 	struct buf record;
 	struct store_row *events;
 };
@@ -394,6 +450,10 @@ void adopt_left(const char *id, uint64_t version, struct slice record);
 /* The stream that was found, back in its session; its call begins again, where its answer has to be made. NULL: it was
  * none of this session's, or cannot be gone on with. */
 struct stream *adopt_stream(struct call *c, struct session *s);
+/* A task that nobody works on: its call begins again. False: it cannot. */
+bool adopt_task(struct journal *j, struct slice record);
+/* The same for one that has ended with rows: they go to the tasks/get of `asker`, whose exchange is now its call's. */
+bool adopt_rows(struct journal *j, struct ticket *asker);
 /* Its call is over: a stream that it was begun for and never had goes. */
 void adopt_end(const struct call *c, const struct ticket *t);
 /* A call that begins again and whose session has ended: true where its plan is now to cancel its statement. */

@@ -24,8 +24,9 @@ static int index_of(const char *const *names, size_t n, const char *name)
 
 /* ---- what we know: members not listed here belong to newer programs and are kept ---- */
 
-static const char *const known[] = {"format", "reader",  "principal", "created", "deadline", "elapsed", "stream",
-				    "digest", "request", "handle",    "state",   "write",    "sealed",  NULL};
+static const char *const known[] = {"format",  "reader", "principal", "created", "deadline", "born",
+				    "updated", "task",   "elapsed",   "stream",  "digest",   "request",
+				    "handle",  "state",  "write",     "sealed",  NULL};
 static const char *const known_principal[] = {"kind", "issuer", "subject", "group", NULL};
 static const char *const known_sealed[] = {"body",     "accept",  "base",    "agent",   "traceparent", "tracestate",
 					   "protocol", "session", "context", "answers", NULL};
@@ -93,7 +94,7 @@ static json_t *secret_of(const struct call *c)
 	put_text(o, "protocol", rq->mcp.protocol_version);
 	put_text(o, "session", rq->mcp.session_id);
 	json_object_set_new(o, "context", context_whole(&c->context));
-	if (c->answers)
+	if (c->answers && !c->unasked)
 		json_object_set(o, "answers", c->answers);
 	if (c->op.sealed) {
 		json_t *unknown = unknown_of(c->op.sealed, known_sealed, "context", known_context);
@@ -152,7 +153,9 @@ bool journal_write(struct buf *b, const struct seal_keys *keys, const struct cal
 	json_object_set_new(o, "born", json_integer(clock_wall_usec() - (clock_now() - c->born)));
 	json_object_set_new(o, "deadline", json_integer(deadline_of(c)));
 	json_object_set_new(o, "elapsed", json_integer(c->elapsed));
+	json_object_set_new(o, "updated", json_integer(clock_wall()));
 	put_text(o, "stream", c->op.stream);
+	put_text(o, "task", c->op.task);
 	put_text(o, "digest", c->op.digest);
 	put_statement(o, c);
 	if (c->op.unknown_members)
@@ -200,10 +203,11 @@ static bool get_members(struct journal *j, const json_t *o)
 	j->born = json_int_of(o, "born", j->created * USEC_PER_S);
 	j->deadline = json_int_of(o, "deadline", 0);
 	j->elapsed = json_int_of(o, "elapsed", 0);
+	j->updated = json_int_of(o, "updated", j->created);
 	j->newer = json_int_of(o, "reader", 0) > FORMAT;
 	return json_int_of(o, "reader", INT64_MAX) <= FORMAT &&
 	       principal_from_json(&j->principal, json_object_get(o, "principal")) &&
-	       get_text(j->stream, sizeof j->stream, o, "stream") &&
+	       get_text(j->stream, sizeof j->stream, o, "stream") && get_text(j->task, sizeof j->task, o, "task") &&
 	       get_text(j->request_id, sizeof j->request_id, o, "request") &&
 	       get_text(j->handle, sizeof j->handle, o, "handle") && get_text(j->digest, sizeof j->digest, o, "digest");
 }
@@ -295,7 +299,7 @@ char journal_event_read(struct buf *text, const struct seal_keys *keys, const ch
 {
 	struct slice sealed = {event.data + 1, event.n - 1};
 
-	if (event.n == 0 || !memchr("elr", event.data[0], 3))
+	if (event.n == 0 || !memchr("elrc", event.data[0], 4))
 		return 0;
 	return event.n == 1 || journal_open(text, keys, id, sealed) ? event.data[0] : 0;
 }

@@ -2,13 +2,14 @@
  *
  * The record of an operation: one call of a client, written down so that whoever finds the record can go on with it.
  * It names the request id under which its statement is sent (Snowflake executes a request id at most once where
- * retry=true is said), the statement's handle once it is known, the stream that its answer goes to; and it holds,
- * sealed (AES-256-GCM under a key of its own purpose, bound to the operation's id), the client's message and the
+ * retry=true is said), the statement's handle once it is known, the stream or the task that its answer goes to; and it
+ * holds, sealed (AES-256-GCM under a key of its own purpose, bound to the operation's id), the client's message and the
  * context it was planned in. It holds no rows: an answer with rows is rendered again from Snowflake's stored result.
  *
  * Events of the operation's stream are kept in the record's log, one letter and then a text, sealed likewise:
  *   e  an event that others follow            l  the answer as it was sent (an error, an outcome without rows)
- *   r  the answer had rows: render it again (no text)
+ *   r  the answer had rows: render it again (no text)       c  it was cancelled, and is not answered (no text)
+ * That of a task holds its end and nothing else.
  *
  * Pure but for nonces. Any thread that holds the call.
  */
@@ -25,12 +26,14 @@ struct journal {
 	uint64_t version; /* of the record */
 	struct principal principal;
 	char stream[STREAM_ID_SIZE];       /* "": its answer goes to none */
+	char task[TASK_ID_SIZE];           /* likewise */
 	char request_id[37], handle[64];   /* "": not chosen, not known */
 	char digest[2 * SHA256_BYTES + 1]; /* of the arguments, where the client gave an idempotency key; else "" */
 	enum statement_state state;
 	bool write;
 	int64_t created, deadline; /* wall seconds; deadline 0: none */
 	usec_t born;               /* wall time at which the call began */
+	int64_t updated;           /* when it was written, wall seconds */
 	usec_t elapsed;            /* call.elapsed */
 	json_t *sealed;            /* the message and what came with it; NULL where it cannot be read */
 	json_t *unknown;           /* members that a newer program has written, for the next record; mostly NULL */

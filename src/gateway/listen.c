@@ -157,7 +157,11 @@ enum verdict bind_get(struct call *c)
 
 enum verdict step_resumed(struct call *c)
 {
-	return c->request->method == HTTP_GET ? bind_get(c) : bind_again(c);
+	if (c->request->method == HTTP_GET)
+		return bind_get(c);
+	if (c->method == MCP_LISTEN)
+		return bind_listen(c);
+	return c->method == MCP_TOOLS_CALL ? bind_again(c) : bind_task(c);
 }
 
 /* ---- subscriptions/listen ---- */
@@ -180,6 +184,7 @@ static struct subscription *subscription_new(const struct listen *l, const char 
 
 	for (size_t i = 0; i < l->uris_n; i++)
 		size += strlen(l->uris[i]) + strlen(canonical[i]) + 2;
+	size += l->tasks_n * TASK_ID_SIZE;
 	s = xalloc(size);
 	s->listen = *l;
 	memcpy(s->told, gateway.listeners.now, sizeof s->told);
@@ -191,6 +196,8 @@ static struct subscription *subscription_new(const struct listen *l, const char 
 		s->listen.uris[i] = text_put(&at, l->uris[i]);
 		s->canonical[i] = text_put(&at, canonical[i]);
 	}
+	for (size_t i = 0; i < l->tasks_n; i++)
+		s->listen.tasks[i] = text_put(&at, l->tasks[i]);
 	return s;
 }
 
@@ -226,6 +233,8 @@ enum verdict bind_listen(struct call *c)
 	if (!listener_room(t->account, c->request->policy->limits))
 		return refuse_room(c);
 	drop_foreign(c, &want, canonical);
+	if (!task_listen(c, &want))
+		return call_goto(c, STEP_resume);
 	l = listen_open(c, t, LISTENER_LISTEN);
 	if (l) {
 		l->wanted = subscription_new(&want, canonical, c->rpc.id);
@@ -233,6 +242,8 @@ enum verdict bind_listen(struct call *c)
 		if (gateway.transport->stream_send(gateway.transport, l->exchange,
 						   &(struct sse_event){.data = buf_slice(&b)}) == STREAM_FULL)
 			listener_close(l); /* nothing may come before the acknowledgement */
+		else
+			task_listened(c, l);
 	}
 	buf_free(&b);
 	return call_goto(c, STEP_reply);

@@ -26,6 +26,12 @@ void tell_begin(struct ticket *t, const struct call *c)
 {
 	t->tell.born = c->born;
 	t->tell.may_stream = (t->exchange || t->stream) && request_accepts(c->request, TYPE_STREAM);
+	t->takes_task = call_takes_task(c) && t->exchange;
+	if (t->takes_task) {
+		t->tell.timer.fire = task_due;
+		timer_set(gateway.wheel, &t->tell.timer, c->born + c->request->conf->mcp_stream_after);
+		return;
+	}
 	if (!t->tell.may_stream || !streams_when_slow(t))
 		return;
 	t->tell.timer.fire = tell_tick;
@@ -142,6 +148,10 @@ void tell(struct ticket *t, const struct notice *n)
 	OWNED_BY(THREAD_NET);
 	if (ticket_answered(t) || t->cancelled)
 		return;
+	if (t->takes_task || t->task.told) { /* of a task only the last is told, and when it is asked for */
+		t->tell.latest = *n;
+		return;
+	}
 	if (n->stage && t->tell.log_level >= 0 && (int)n->level >= t->tell.log_level && ticket_stream(t))
 		tell_log(t, n);
 	t = handle_get(gateway.tickets, self); /* a reader found gone ends his call */

@@ -22,8 +22,17 @@ void operation_begin(struct call *c)
 		crypt_uuid(s->request_id);
 }
 
+static void put_pointer(struct piece *p, const struct call *c, enum record_kind kind, const char *key)
+{
+	struct store_item *item = piece_add(p, STORE_PUT, kind, key);
+
+	item->value = slice_of(c->op.id);
+	item->ttl_ms = OPERATION_KEPT_MS;
+}
+
 bool piece_put_operation(struct piece *p, struct call *c, int64_t due_ms)
 {
+	char key[STORE_KEY_MAX];
 	struct buf *value = piece_value(p, STORE_VALUE_MAX);
 	struct store_item *item = piece_add(p, STORE_CHECK, RECORD_OPERATION, c->op.id);
 
@@ -37,19 +46,26 @@ bool piece_put_operation(struct piece *p, struct call *c, int64_t due_ms)
 	item->value = buf_slice(value);
 	item->ttl_ms = OPERATION_KEPT_MS;
 	item->due_ms = due_ms;
-	if (!*c->op.stream)
-		return true;
-	item = piece_add(p, STORE_PUT, RECORD_STREAM, c->op.stream);
-	item->value = slice_of(c->op.id);
-	item->ttl_ms = OPERATION_KEPT_MS;
+	if (*c->op.stream)
+		put_pointer(p, c, RECORD_STREAM, c->op.stream);
+	if (*c->op.task) {
+		key_of_task(key, c->op.task, p->group);
+		put_pointer(p, c, RECORD_TASK, key);
+	}
 	return true;
 }
 
 void piece_del_operation(struct piece *p, const struct call *c)
 {
+	char key[STORE_KEY_MAX];
+
 	piece_add(p, STORE_DEL, RECORD_OPERATION, c->op.id);
 	if (*c->op.stream)
 		piece_add(p, STORE_DEL, RECORD_STREAM, c->op.stream);
+	if (!*c->op.task)
+		return;
+	key_of_task(key, c->op.task, p->group);
+	piece_add(p, STORE_DEL, RECORD_TASK, key);
 }
 
 /* Nothing of a refused piece has happened; of one that a shared store did not answer nobody knows. */
@@ -148,7 +164,8 @@ static void intent_done(struct store_work *w)
 		intent_failed(p);
 	} else {
 		store_refused(c, "intent");
-		operation_forget(c);
+		if (!*c->op.task) /* a task has to have its end */
+			operation_forget(c);
 		intent_failed(p);
 	}
 }
@@ -185,7 +202,7 @@ enum verdict step_handle(struct call *c)
 	return call_goto(c, STEP_poll);
 }
 
-/* ---- a call becomes a stream with ids ---- */
+/* ---- a call becomes a stream with ids, or a task ---- */
 
 struct journaled {
 	struct mail mail;
@@ -193,6 +210,7 @@ struct journaled {
 	bool fine;
 	uint64_t version;
 	char operation[OPERATION_ID_SIZE];
+	int64_t created;
 };
 
 static void journaled_deliver(struct mail *m)
@@ -203,6 +221,8 @@ static void journaled_deliver(struct mail *m)
 	OWNED_BY(THREAD_NET);
 	if (t && t->stream)
 		ticket_journaled(t, d->operation, d->version, d->fine);
+	else if (t && *t->task.id)
+		task_journaled(t, d->operation, d->version, d->created, d->fine);
 	free(d);
 }
 
@@ -216,28 +236,31 @@ static void journal_done(struct store_work *w)
 				.fine = w->rc == STORE_OK,
 				.version = p->version};
 	memcpy(d->operation, p->operation, sizeof d->operation);
+	d->created = p->created;
 	KILL_POINT(stream_after);
 	piece_free(p);
 	mail_post(THREAD_NET, &d->mail);
 }
 
-void journal_put(struct call *c, const char *stream)
+void journal_put(struct call *c, const struct heard *heard)
 {
 	struct piece *p;
 
-	if (*c->op.stream)
+	if (*c->op.stream || *c->op.task)
 		return;
 	p = piece_new(c, journal_done);
-	memcpy(c->op.stream, stream, sizeof c->op.stream);
+	memcpy(c->op.stream, heard->stream, sizeof c->op.stream);
+	memcpy(c->op.task, heard->task, sizeof c->op.task);
 	operation_begin(c);
 	p->ticket = c->ticket;
 	memcpy(p->operation, c->op.id, sizeof p->operation);
+	p->created = c->op.created;
 	KILL_POINT(stream_before);
 	if (piece_put_operation(p, c, lease_of(c->request->conf))) {
 		p->version = c->op.version;
 		store_post(&p->work);
 		return;
 	}
-	*c->op.stream = '\0';
+	*c->op.stream = *c->op.task = '\0';
 	piece_free(p);
 }

@@ -108,6 +108,11 @@ void key_of_handle(char key[STORE_KEY_MAX], const char *handle, const char *grou
 	snprintf(key, STORE_KEY_MAX, "%s.%.12s", group, handle);
 }
 
+void key_of_task(char key[STORE_KEY_MAX], const char *task, const char *group)
+{
+	snprintf(key, STORE_KEY_MAX, "%s.%s", group, task);
+}
+
 void piece_go_on(struct piece *p, enum step next)
 {
 	p->next = next;

@@ -22,6 +22,7 @@ struct piece {
 	handle_t ticket;   /* who wants to hear of it where the call does not travel */
 	char operation[OPERATION_ID_SIZE];
 	uint64_t version; /* that the record then has */
+	int64_t created;  /* of that operation, wall seconds */
 	bool put;         /* the record of the call's operation is made by it */
 };
 
@@ -41,6 +42,7 @@ enum verdict piece_post(struct piece *p, struct call *c, enum step next);
 void piece_call_on(struct piece *p);               /* its call goes on, and it is no more */
 void piece_go_on(struct piece *p, enum step next); /* the same, elsewhere */
 void key_of_id(char key[STORE_KEY_MAX], const char *id);
+void key_of_task(char key[STORE_KEY_MAX], const char *task, const char *group);
 void key_of_handle(char key[STORE_KEY_MAX], const char *handle, const char *group);
 
 /* ---- durable.c: sessions ---- */

@@ -133,11 +133,21 @@ void reply_answer(struct call *c, const struct ticket *t)
 		answer_header(a, "Mcp-Session-Id", "%s", c->session_id);
 }
 
+/* What is known as a task, or was to be, has its end in the store, or is no more there, before it is answered. */
+static bool lacks_end(const struct call *c, const struct ticket *t)
+{
+	return *c->op.task && c->op.version && !c->op.over && !c->op.ended && !c->op.taken && !t->left && !t->taken;
+}
+
 enum verdict step_reply(struct call *c)
 {
 	struct ticket *t = ticket_of(c);
 	bool answered = export_end(c, t) || ticket_answered(t);
 
+	if (lacks_end(c, t)) {
+		ticket_conclude(t, c);
+		return call_goto(c, STEP_event);
+	}
 	slot_release(t);
 	t->recorded = c->op.number;
 	t->taken |= c->op.taken;
@@ -149,6 +159,8 @@ enum verdict step_reply(struct call *c)
 		session_committed(c, t->session);
 	if (!answered && !c->http.status)
 		reply_answer(c, t);
+	if (t->get && !answered)
+		task_got(t, c);
 	reply_log(c, t, c->http.status);
 	if (!c->answered) { /* else it was counted when it was answered early */
 		metric_count(METRIC_calls, outcome_of(c, t));

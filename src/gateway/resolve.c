@@ -21,6 +21,8 @@ static enum verdict resolve_planned(struct call *c)
 	}
 	if (c->asks_n > 0)
 		return call_goto(c, STEP_ask);
+	if (call_takes_task(c) && c->plan_n && c->plan[0].kind == STATEMENT_RUN && !c->plan[0].metadata)
+		c->deadline = 0; /* it becomes a task before it would be `running` */
 	if (c->op.again && !adopt_planned(c))
 		return call_goto(c, STEP_settle);
 	return call_goto(c, c->plan_n > 0 ? STEP_admit : STEP_settle);
@@ -59,7 +61,9 @@ static enum verdict resolve_tool(struct call *c)
 
 enum verdict step_resolve(struct call *c)
 {
-	if (c->era.era == ERA_MODERN && ask_resume(c) != ERR_OK)
+	bool has_answers = c->within || (c->op.again && c->answers);
+
+	if (c->era.era == ERA_MODERN && !has_answers && ask_resume(c) != ERR_OK)
 		return call_goto(c, STEP_reply);
 	if (c->method == MCP_TOOLS_CALL)
 		return resolve_tool(c);

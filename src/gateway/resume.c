@@ -1,9 +1,7 @@
-/* A stream that is not in memory, read from the store. */
+/* A stream or a task that is not in memory, read from the store. */
 #include "piece.h"
 
 #include <string.h>
-
-/* ---- resume: a stream that is not in memory ---- */
 
 static void found_free(void *object)
 {
@@ -18,18 +16,30 @@ static void found_free(void *object)
 	}
 }
 
-static void found_take(struct call *c, struct piece *p)
+static struct found *found_add(struct call *c)
 {
 	struct found *f = arena_alloc(c->arena, sizeof *f);
 
 	if (!f || !arena_attach(c->arena, f, found_free))
+		return NULL;
+	*f = (struct found){.next = c->found};
+	memcpy(f->task, c->op.task, sizeof f->task);
+	c->found = f;
+	return f;
+}
+
+static void found_take(struct call *c, struct piece *p)
+{
+	struct found *f = found_add(c);
+
+	if (!f)
 		return;
-	*f = (struct found){.version = p->items[0].version};
+	f->version = p->items[0].version;
+	f->due_ms = p->items[0].due_ms;
 	memcpy(f->id, p->keys[0], sizeof f->id - 1);
 	f->record = p->items[0].out;
 	p->items[0].out = (struct buf){0};
 	f->events = TAKE(p->items[1].rows);
-	c->found = f;
 }
 
 static void resume_done(struct store_work *w)
@@ -41,7 +51,7 @@ static void resume_done(struct store_work *w)
 	if (w->rc != STORE_OK) {
 		p->call->fault = (struct mcp_fault){ERR_OVERLOADED, "the store cannot be read now; try again", NULL};
 		p->next = STEP_reply;
-	} else if (item->rc == STORE_OK && item->kind == RECORD_STREAM && piece_key(item, sizeof id, id)) {
+	} else if (item->rc == STORE_OK && item->kind != RECORD_OPERATION && piece_key(item, sizeof id, id)) {
 		piece_clear(p);
 		piece_add(p, STORE_GET, RECORD_OPERATION, id)->out = buf_with_ceiling(STORE_VALUE_MAX);
 		piece_add(p, STORE_EVENTS, RECORD_OPERATION, id)->most = STORE_ROWS_MAX;
@@ -49,6 +59,8 @@ static void resume_done(struct store_work *w)
 		return;
 	} else if (item->rc == STORE_OK && item->kind == RECORD_OPERATION) {
 		found_take(p->call, p);
+	} else if (*p->call->op.task) {
+		(void)found_add(p->call);
 	}
 	piece_call_on(p);
 }
@@ -56,14 +68,17 @@ static void resume_done(struct store_work *w)
 enum verdict step_resume(struct call *c)
 {
 	struct piece *p = piece_new(c, resume_done);
-	char stream[STREAM_ID_SIZE];
+	enum record_kind kind = c->request->method == HTTP_GET || *c->op.stream ? RECORD_STREAM : RECORD_TASK;
+	char key[STORE_KEY_MAX] = "none", stream[STREAM_ID_SIZE];
 	uint64_t number;
 
 	c->sought = true;
-	if (*c->op.stream)
-		memcpy(stream, c->op.stream, sizeof stream);
-	else if (!stream_event_id_read(slice_of(c->request->mcp.last_event_id), stream, &number))
-		*stream = '\0';
-	piece_add(p, STORE_GET, RECORD_STREAM, *stream ? stream : "none")->out = buf_with_ceiling(STORE_KEY_MAX);
+	if (kind == RECORD_TASK)
+		key_of_task(key, c->op.task, p->group);
+	else if (*c->op.stream)
+		memcpy(key, c->op.stream, sizeof c->op.stream);
+	else if (stream_event_id_read(slice_of(c->request->mcp.last_event_id), stream, &number))
+		memcpy(key, stream, sizeof stream);
+	piece_add(p, STORE_GET, kind, key)->out = buf_with_ceiling(STORE_KEY_MAX);
 	return piece_post(p, c, STEP_resumed);
 }

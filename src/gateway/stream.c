@@ -48,7 +48,7 @@ static bool stream_show(struct ticket *t)
 
 struct asked {
 	handle_t ticket;
-	char stream[STREAM_ID_SIZE];
+	struct heard heard;
 };
 
 static void asked_visit(struct call *c, void *arg)
@@ -56,8 +56,19 @@ static void asked_visit(struct call *c, void *arg)
 	struct asked *asked = arg;
 
 	if (c)
-		journal_put(c, asked->stream);
+		journal_put(c, &asked->heard);
 	free(asked);
+}
+
+struct heard ticket_heard(const struct ticket *t)
+{
+	struct heard h = {0};
+
+	if (t->stream)
+		memcpy(h.stream, t->stream->id, sizeof h.stream);
+	else
+		memcpy(h.task, t->task.id, sizeof h.task);
+	return h;
 }
 
 bool ticket_unrecorded(const struct ticket *t)
@@ -68,16 +79,15 @@ bool ticket_unrecorded(const struct ticket *t)
 void ticket_record(struct ticket *t)
 {
 	struct call *c = t->waiting ? t->waiting : t->asking;
-	struct asked *asked;
+	struct asked *asked = xalloc(sizeof *asked);
 
-	if (c) {
-		journal_put(c, t->stream->id);
+	*asked = (struct asked){t->self, ticket_heard(t)};
+	if (!c) {
+		snowflake_visit(t->self, asked_visit, asked);
 		return;
 	}
-	asked = xalloc(sizeof *asked);
-	*asked = (struct asked){.ticket = t->self};
-	memcpy(asked->stream, t->stream->id, sizeof asked->stream);
-	snowflake_visit(t->self, asked_visit, asked);
+	journal_put(c, &asked->heard);
+	free(asked);
 }
 
 /* Each event once, in order; the store keeps the order. */
@@ -280,8 +290,7 @@ void ticket_finish(struct ticket *t, struct answer *a)
 	answer_free(a);
 }
 
-/* Rows are not for the store. */
-static bool has_rows(const struct call *c)
+bool answer_has_rows(const struct call *c)
 {
 	for (size_t i = 0; i < c->plan_n; i++)
 		if (c->plan[i].rows_n > 0)
@@ -294,7 +303,7 @@ static void conclude_with(struct ticket *t, struct call *c)
 {
 	struct stream *s = t->stream;
 
-	c->op.last = has_rows(c) ? 'r' : 'l';
+	c->op.last = answer_has_rows(c) ? 'r' : 'l';
 	reply_answer(c, t);
 	if (!stream_append(gateway.streams, s, buf_slice(&c->http.body), true, clock_now())) {
 		c->op.last = 'l';
@@ -312,7 +321,10 @@ static void conclude_with(struct ticket *t, struct call *c)
 void ticket_conclude(struct ticket *t, struct call *c)
 {
 	struct stream *s = t->stream;
+	struct heard heard;
 
+	if (*t->task.id)
+		task_conclude(t, c);
 	if (!s || !s->holds || t->cancelled)
 		return;
 	if (ticket_unrecorded(t)) {
@@ -320,7 +332,8 @@ void ticket_conclude(struct ticket *t, struct call *c)
 			stream_drop(t);
 			return;
 		}
-		journal_put(c, s->id);
+		heard = ticket_heard(t);
+		journal_put(c, &heard);
 		memcpy(t->operation, c->op.id, sizeof t->operation);
 		t->journaled = true;
 	}

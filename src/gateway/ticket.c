@@ -50,9 +50,14 @@ void ticket_leave_exchange(struct ticket *t)
 	t->exchange = 0;
 }
 
+struct slice ticket_request_id(const struct ticket *t)
+{
+	return t->get ? (struct slice){t->get->id, t->get->id_n} : slice_of(t->request_id);
+}
+
 bool ticket_answered(const struct ticket *t)
 {
-	return !t->exchange && !t->stream && !t->batch;
+	return !t->exchange && !t->stream && !t->batch && !t->task.told;
 }
 
 void ticket_answer(struct ticket *t, struct answer *a)
@@ -65,6 +70,9 @@ void ticket_answer(struct ticket *t, struct answer *a)
 		batch_answer(TAKE(t->batch), t->request_id, a);
 	} else if (t->stream) {
 		ticket_finish(t, a);
+	} else if (t->task.told) {
+		task_end(t, a);
+		answer_free(a);
 	} else if (t->exports) {
 		export_close(t, false); /* it has begun as something else */
 		answer_free(a);
@@ -92,6 +100,7 @@ void ticket_close(struct ticket *t)
 	OWNED_BY(THREAD_NET);
 	assert(!t->slot && !t->waiting && !t->asking && !t->emitting && !t->stream && !t->batch && !t->exports);
 	ticket_leave_exchange(t);
+	task_forget(t);
 	tell_end(t);
 	ticket_leave_session(t);
 	if (t->account)
@@ -99,6 +108,7 @@ void ticket_close(struct ticket *t)
 	handle_drop(gateway.tickets, t->self);
 	free(t->request_id);
 	free(t->tell.token);
+	free(t->get);
 	free(t);
 }
 
@@ -174,7 +184,7 @@ static void ticket_dismiss(struct ticket *t)
 {
 	struct answer none;
 
-	if (ticket_answered(t))
+	if (ticket_answered(t) || t->task.told) /* a task's end comes with its call */
 		return;
 	answer_init(&none, 202, NULL);
 	ticket_answer(t, &none);
@@ -250,6 +260,7 @@ void tickets_taken(const char *operation, int64_t version)
 	t->version = 0;
 	if (t->stream)
 		stream_abandon(t);
+	task_forget(t); /* it is found there */
 	c = t->waiting ? t->waiting : t->asking;
 	if (c)
 		cancel_waiting(t, c);

@@ -28,17 +28,23 @@ static bool question_write(struct buf *b, const struct ask *ask)
 	return buf_addc(b, '}');
 }
 
+bool questions_write(struct buf *b, const struct ask *asks, size_t n)
+{
+	buf_adds(b, "\"inputRequests\":{");
+	for (size_t i = 0; i < n; i++) {
+		buf_adds(b, i ? "," : "");
+		question_write(b, &asks[i]);
+	}
+	return buf_addc(b, '}');
+}
+
 bool input_required_write(struct buf *b, const struct ask *asks, size_t n, const char *state)
 {
 	assert(n > 0 || state);
 	buf_adds(b, "{\"resultType\":\"input_required\",");
 	if (n > 0) {
-		buf_adds(b, "\"inputRequests\":{");
-		for (size_t i = 0; i < n; i++) {
-			buf_adds(b, i ? "," : "");
-			question_write(b, &asks[i]);
-		}
-		buf_adds(b, "},");
+		questions_write(b, asks, n);
+		buf_addc(b, ',');
 	}
 	if (state) {
 		member_write_text(b, "requestState", state);

@@ -114,6 +114,9 @@ static const struct {
     {"completion/complete", MCP_COMPLETE, RPC_REQUEST, 3},
     {"logging/setLevel", MCP_SET_LEVEL, RPC_REQUEST, 1},
     {"subscriptions/listen", MCP_LISTEN, RPC_REQUEST, 2},
+    {"tasks/get", MCP_TASKS_GET, RPC_REQUEST, 2},
+    {"tasks/update", MCP_TASKS_UPDATE, RPC_REQUEST, 2},
+    {"tasks/cancel", MCP_TASKS_CANCEL, RPC_REQUEST, 2},
     {"notifications/initialized", MCP_INITIALIZED, RPC_NOTIFICATION, 1},
     {"notifications/cancelled", MCP_CANCELLED, RPC_NOTIFICATION, 3},
 };

@@ -48,6 +48,9 @@ bool notification_open(struct buf *b, const char *method);
 /* _meta of a notification that belongs to a subscription. */
 bool subscription_write(struct buf *b, struct slice subscription);
 
+/* "inputRequests":{...}, of at least one question. */
+bool questions_write(struct buf *b, const struct ask *asks, size_t n);
+
 /* Do two JSON numbers have the same value, whatever their spelling? */
 bool number_equal(const json_t *a, const json_t *b);
 

@@ -18,10 +18,10 @@ static int read_change(struct arena *a, const json_t *filter, const char *name, 
 	return ERR_OK;
 }
 
-static bool is_listed(const struct listen *l, const char *uri)
+static bool is_listed(const char *const *texts, size_t n, const char *text)
 {
-	for (size_t i = 0; i < l->uris_n; i++)
-		if (strcmp(l->uris[i], uri) == 0)
+	for (size_t i = 0; i < n; i++)
+		if (strcmp(texts[i], text) == 0)
 			return true;
 	return false;
 }
@@ -43,7 +43,7 @@ static int read_uri(struct arena *a, const json_t *value, struct listen *l, stru
 
 	if (n == 0 || n > LISTEN_URI_MAX)
 		return fault_set(a, f, ERR_INVALID_PARAMS, "%s must hold URIs of 1 to %d bytes", where, LISTEN_URI_MAX);
-	if (is_listed(l, uri))
+	if (is_listed(l->uris, l->uris_n, uri))
 		return ERR_OK;
 	if (l->uris_n == LISTEN_URIS_MAX || bytes_of(l) + n > LISTEN_BYTES_MAX)
 		return fault_set(a, f, ERR_INVALID_PARAMS,
@@ -65,6 +65,28 @@ static int read_uris(struct arena *a, const json_t *list, struct listen *l, stru
 	return err;
 }
 
+/* An id of another shape names no task of ours. */
+static int read_tasks(struct arena *a, const json_t *list, struct listen *l, struct mcp_fault *f)
+{
+	static const char where[] = "params.notifications.taskIds";
+
+	if (list && !json_is_array(list))
+		return fault_set(a, f, ERR_INVALID_PARAMS, "%s must be an array of task ids", where);
+	for (size_t i = 0; i < json_array_size(list); i++) {
+		const char *id = json_string_value(json_array_get(list, i));
+		if (!id)
+			return fault_set(a, f, ERR_INVALID_PARAMS, "%s must hold strings", where);
+		if (!task_id_shaped(id) || is_listed(l->tasks, l->tasks_n, id))
+			continue;
+		if (l->tasks_n == LISTEN_TASKS_MAX)
+			return fault_set(a, f, ERR_INVALID_PARAMS,
+					 "%s must hold at most %d ids; listen to the others in another request", where,
+					 LISTEN_TASKS_MAX);
+		l->tasks[l->tasks_n++] = id;
+	}
+	return ERR_OK;
+}
+
 int listen_read(struct arena *a, const struct rpc *rpc, struct listen *l, struct mcp_fault *fault)
 {
 	const json_t *filter = json_object_get(rpc->params, "notifications");
@@ -78,7 +100,22 @@ int listen_read(struct arena *a, const struct rpc *rpc, struct listen *l, struct
 				 "{\"toolsListChanged\":true}");
 	for (size_t i = 0; err == ERR_OK && i < CHANGES_N; i++)
 		err = read_change(a, filter, change_names[i], &l->changes[i], fault);
-	return err == ERR_OK ? read_uris(a, json_object_get(filter, "resourceSubscriptions"), l, fault) : err;
+	if (err == ERR_OK)
+		err = read_uris(a, json_object_get(filter, "resourceSubscriptions"), l, fault);
+	return err == ERR_OK ? read_tasks(a, json_object_get(filter, "taskIds"), l, fault) : err;
+}
+
+/* A member that is an array of texts; nothing where there are none. */
+static bool texts_write(struct buf *b, const char *comma, const char *name, const char *const *texts, size_t n)
+{
+	if (n == 0)
+		return !buf_failed(b);
+	buf_addf(b, "%s\"%s\":[", comma, name);
+	for (size_t i = 0; i < n; i++) {
+		buf_adds(b, i ? "," : "");
+		json_write_string(b, texts[i], strlen(texts[i]));
+	}
+	return buf_addc(b, ']');
 }
 
 /* Only what is wanted is named, so that the client reads what it gets. */
@@ -92,14 +129,8 @@ static bool filter_write(struct buf *b, const struct listen *l)
 		buf_addf(b, "%s\"%s\":true", comma, change_names[i]);
 		comma = ",";
 	}
-	if (l->uris_n == 0)
-		return !buf_failed(b);
-	buf_addf(b, "%s\"resourceSubscriptions\":[", comma);
-	for (size_t i = 0; i < l->uris_n; i++) {
-		buf_adds(b, i ? "," : "");
-		json_write_string(b, l->uris[i], strlen(l->uris[i]));
-	}
-	return buf_addc(b, ']');
+	texts_write(b, comma, "resourceSubscriptions", l->uris, l->uris_n);
+	return texts_write(b, l->uris_n ? "," : comma, "taskIds", l->tasks, l->tasks_n);
 }
 
 bool acknowledged_write(struct buf *b, const struct listen *l, struct slice subscription)

@@ -96,6 +96,11 @@ static void read_trace(const struct rpc *rpc, struct request_meta *m)
 	m->baggage = printable_of(rpc->meta, "baggage");
 }
 
+static bool declares_tasks(const json_t *capabilities)
+{
+	return json_is_object(json_object_get(json_object_get(capabilities, "extensions"), TASKS_EXTENSION));
+}
+
 int request_meta_read(struct arena *a, const struct rpc *rpc, struct slice body, struct request_meta *m,
 		      struct mcp_fault *f)
 {
@@ -108,5 +113,6 @@ int request_meta_read(struct arena *a, const struct rpc *rpc, struct slice body,
 	if (err != ERR_OK || !modern)
 		return err;
 	m->can = client_can(json_object_get(rpc->meta, META_CAPABILITIES));
+	m->tasks = declares_tasks(json_object_get(rpc->meta, META_CAPABILITIES));
 	return read_level(a, rpc, m, f);
 }

@@ -140,6 +140,9 @@ static const char *named_by(const char *method)
 {
 	if (strcmp(method, "tools/call") == 0 || strcmp(method, "prompts/get") == 0)
 		return "name";
+	if (strcmp(method, "tasks/get") == 0 || strcmp(method, "tasks/update") == 0 ||
+	    strcmp(method, "tasks/cancel") == 0)
+		return "taskId";
 	return strcmp(method, "resources/read") == 0 ? "uri" : NULL;
 }
 

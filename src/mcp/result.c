@@ -150,7 +150,11 @@ static bool capabilities_write(struct buf *b, enum revision revision)
 {
 	buf_adds(b, "\"capabilities\":{\"tools\":{\"listChanged\":true},\"prompts\":{\"listChanged\":true},"
 		    "\"resources\":{\"subscribe\":true,\"listChanged\":true},\"logging\":{}");
-	return buf_adds(b, revision >= REVISION_2025_03_26 ? ",\"completions\":{}}" : "}");
+	if (revision >= REVISION_2025_03_26)
+		buf_adds(b, ",\"completions\":{}");
+	if (revision_is_modern(revision))
+		buf_adds(b, ",\"extensions\":{\"" TASKS_EXTENSION "\":{}}");
+	return buf_addc(b, '}');
 }
 
 static bool instructions_write(struct buf *b, const char *instructions)

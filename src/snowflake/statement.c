@@ -96,7 +96,8 @@ enum verdict statement_fail_with(struct call *c, enum err err, const char *messa
 bool statement_may_answer_early(const struct call *c, const struct job *j, const struct statement *s)
 {
 	return s->kind == STATEMENT_RUN && s->state == STATEMENT_RUNNING && c->step == STEP_poll && !c->answered &&
-	       !s->metadata && c->deadline && !j->cancelled && !j->early;
+	       !s->metadata && c->deadline && !j->cancelled && !j->early &&
+	       !*c->op.task; /* that one has no such answer */
 }
 
 /* The caller's patience is over: it gets `running` now, and the call stays until its statement is terminal. */

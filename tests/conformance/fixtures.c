@@ -58,8 +58,11 @@ static int script_plan(struct call *c, const json_t *script)
 {
 	struct buf text = buf_with_ceiling(4096);
 	struct statement *s = &c->plan[0];
+	json_t *scope = scope_of(c), *acts = expand(script, scope);
 
-	json_write(&text, script);
+	json_write(&text, acts);
+	json_decref(acts);
+	json_decref(scope);
 	*s = (struct statement){.kind = STATEMENT_RUN, .metadata = true};
 	s->sql = arena_strdup(c->arena, buf_text(&text));
 	buf_free(&text);
@@ -71,10 +74,21 @@ static int script_plan(struct call *c, const json_t *script)
 	return ERR_OK;
 }
 
+/* What cannot be done for a client that does not take tasks. */
+static int task_refuse(struct call *c)
+{
+	json_t *data = json_pack("{s:{s:{s:{}}}}", "requiredCapabilities", "extensions", TASKS_EXTENSION);
+
+	(void)call_fail(c, ERR_CAPABILITY, "this needs a client with " TASKS_EXTENSION);
+	c->fault.data = arena_attach(c->arena, data, json_release) ? data : NULL;
+	return ERR_CAPABILITY;
+}
+
 static int tool_plan(struct call *c)
 {
 	const json_t *script = json_object_get(fixture_of(c), "script");
-	int rc = asks_make(c, fixture_of(c));
+	bool refused = !c->meta.tasks && json_bool_of(fixture_of(c), "needs_task", false);
+	int rc = refused ? task_refuse(c) : asks_make(c, fixture_of(c));
 
 	if (rc != ERR_OK || c->asks_n || !script)
 		return rc;
@@ -127,10 +141,12 @@ void tools_load(void)
 		json_t *definition = json_object_get(json, "definition");
 
 		tools[i].json = json;
-		tools[i].tool =
-		    (struct tool){.name = json_text_of(definition, "name"),
-				  .definition = definition,
-				  .handler = {.plan = tool_plan, .confirm = tool_confirm, .answer = tool_answer}};
+		tools[i].tool = (struct tool){.name = json_text_of(definition, "name"),
+					      .definition = definition,
+					      .handler = {.plan = tool_plan,
+							  .confirm = tool_confirm,
+							  .answer = tool_answer,
+							  .asks_within = json_bool_of(json, "asks_within", false)}};
 	}
 	tools_n = json_array_size(all);
 }

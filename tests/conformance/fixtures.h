@@ -6,12 +6,15 @@
  * A fixture of the lists tools, resources, templates and prompts:
  *   definition   what its list shows
  *   script       tools: what happens before the answer, an array of acts; see upstream.c
+ *   needs_task   tools: refused where the client does not declare the extension of tasks
+ *   asks_within  tools: the questions are asked within the call's task
  *   asks         tools, prompts: questions to the client: key, method, params; `after`: only when that key is answered;
  *                `optional`: left out where the client cannot be asked
  *   content      tools: the result's; resources and templates: text or blob; `isError` beside it for tools
  *   messages     prompts: the result's; `completions` beside it: values by argument
  *   before, behind   templates: what surrounds ${id} in a URI
- * In asks, content and messages ${path} stands for a value of the call: arguments/NAME, an answer's KEY/..., or id.
+ * In script, asks, content and messages ${path} stands for a value of the call: arguments/NAME, an answer's KEY/..., or
+ * id.
  */
 #ifndef SNOWGATE_CONFORMANCE_FIXTURES_H
 #define SNOWGATE_CONFORMANCE_FIXTURES_H

@@ -21,6 +21,11 @@ UNSCORED = [("http-header-validation", MODERN), ("http-custom-header-server-vali
             ("server-session-lifecycle", LEGACY), ("server-session-lifecycle", "2025-06-18"),
             ("server-session-lifecycle", "2025-03-26")]
 
+# The extension of tasks; -status-notifications does nothing but tell that it is skipped.
+TASKS = [("tasks-" + name, MODERN) for name in
+         ("lifecycle", "capability-negotiation", "wire-fields", "request-state-removal", "mrtr-input", "request-headers",
+          "dispatch-and-envelope", "required-task-error", "mrtr-composition")]
+
 # What asks for nothing that only a fixture has; README.md says why the others are not here.
 PRODUCT = [("server-initialize", LEGACY), ("server-session-lifecycle", LEGACY), ("logging-set-level", LEGACY),
            ("ping", LEGACY), ("tools-list", LEGACY), ("tools-list", MODERN), ("server-sse-multiple-streams", LEGACY),
@@ -82,7 +87,7 @@ class Suite:
     def scenarios(self, label, url, wanted):
         for scenario, revision in wanted:
             if self.wants(f"{label} {revision} {scenario}"):
-                self.run(f"{label} {revision}", NEW, url, ["--scenario", scenario, "--spec-version", revision],
+                self.run(f"{label} {revision}", NEW, url, ["--scenario", scenario, "--spec-version", revision, "--force"],
                          [scenario])
 
 
@@ -109,7 +114,7 @@ def with_fixtures(suite):
         url = f"http://127.0.0.1:{server.listening()['port']}/mcp"
         for revision in (LEGACY, MODERN):
             suite.requirements(url, revision)
-        suite.scenarios("fixtures", url, UNSCORED)
+        suite.scenarios("fixtures", url, UNSCORED + TASKS)
         suite.run("0.1.16", STABLE, url, ["--suite", "all"], suite.listed(STABLE))
     finally:
         status = server.end()

@@ -1,9 +1,11 @@
 /* The upstream behind snowflake.h: a thread that performs the scripts of the fixtures. An act of a script is one of
- * {"sleep": MS}, {"log": TEXT}, {"progress": N, "total": M}, {"changed": "tools" | "prompts"} (listeners are told that
- * the list has changed), {"release": true} (the call's stream is closed for its client to come back). */
+ * {"sleep": MS}, {"seconds": "N"} (the same in text), {"fail": TEXT} (a protocol error ends the call), {"log": TEXT},
+ * {"progress": N, "total": M}, {"changed": "tools" | "prompts"} (listeners are told that the list has changed),
+ * {"release": true} (the call's stream is closed for its client to come back). */
 #include "fixtures.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "gateway_internal.h"
@@ -73,13 +75,16 @@ static void notify(struct call *c, const json_t *act)
 /* False: the script goes on later. */
 static bool perform(struct call *c, const json_t *act)
 {
-	int64_t ms = json_int_of(act, "sleep", 0);
+	const char *seconds = json_text_of(act, "seconds");
+	int64_t ms = seconds ? (int64_t)(strtod(seconds, NULL) * 1000) : json_int_of(act, "sleep", 0);
 	const char *changed = json_text_of(act, "changed");
 
 	if (ms) {
 		timer_set(upstream.wheel, &c->timer, clock_now() + ms * USEC_PER_MS);
 		return false;
 	}
+	if (seconds)
+		return true;
 	if (changed)
 		wish_post(0, strcmp(changed, "tools") == 0 ? CHANGE_TOOLS : CHANGE_PROMPTS);
 	else if (json_bool_of(act, "release", false))
@@ -131,14 +136,27 @@ enum verdict step_sign(struct call *c)
 	return call_goto(c, STEP_poll);
 }
 
+static enum verdict fail(struct call *c, struct job *j, const char *message)
+{
+	c->fault = (struct mcp_fault){ERR_INTERNAL, arena_strdup(c->arena, message), NULL};
+	call_statement(c)->state = STATEMENT_FAILED;
+	job_end(j);
+	return call_goto(c, STEP_settle);
+}
+
 enum verdict step_poll(struct call *c)
 {
 	struct statement *s = call_statement(c);
 	struct job *j = s->job;
 
-	while (j->at < json_array_size(j->script))
-		if (!perform(c, json_array_get(j->script, j->at++)))
+	while (j->at < json_array_size(j->script)) {
+		const json_t *act = json_array_get(j->script, j->at++);
+
+		if (json_text_of(act, "fail"))
+			return fail(c, j, json_text_of(act, "fail"));
+		if (!perform(c, act))
 			return WAIT;
+	}
 	job_end(j);
 	s->state = STATEMENT_SUCCEEDED;
 	return call_goto(c, STEP_shape);

@@ -27,7 +27,8 @@ TOKEN = "pat-of-demo-0123456789"
 START_SECONDS = 30
 ACCEPT = "application/json, text/event-stream"
 LONG = os.environ.get("SNOWGATE_LONG") == "1"
-NAMED = {"tools/call": "name", "prompts/get": "name", "resources/read": "uri"}  # what the header Mcp-Name repeats
+NAMED = {"tools/call": "name", "prompts/get": "name", "resources/read": "uri", "tasks/get": "taskId",
+         "tasks/update": "taskId", "tasks/cancel": "taskId"}  # what the header Mcp-Name repeats
 
 
 def build_folder():

@@ -45,8 +45,56 @@ function schemasOfBundle() {
 		const start = text.indexOf(map[i + 1] + '={$schema:') + map[i + 1].length + 1;
 		// JSON again, so that the objects belong to this realm.
 		const schema = runInNewContext('JSON.stringify(' + text.slice(start, literalEnd(text, start)) + ')');
-		return [revision, corrected(JSON.parse(schema))];
+		return [revision, extended(revision, corrected(JSON.parse(schema)))];
 	}));
+}
+
+const TASK = {
+	taskId: { type: 'string', minLength: 16 },
+	status: { enum: ['working', 'input_required', 'completed', 'failed', 'cancelled'] },
+	statusMessage: { type: 'string' },
+	createdAt: { type: 'string', format: 'date-time' },
+	lastUpdatedAt: { type: 'string', format: 'date-time' },
+	ttlMs: { type: ['integer', 'null'], minimum: 1 },
+	pollIntervalMs: { type: 'integer', minimum: 1 },
+	_meta: { type: 'object' },
+};
+const TASK_REQUIRED = ['taskId', 'status', 'createdAt', 'lastUpdatedAt', 'ttlMs'];
+const DETAILS = {
+	result: { $ref: '#/$defs/CallToolResult' },
+	error: { type: 'object', required: ['code', 'message'],
+		properties: { code: { type: 'integer' }, message: { type: 'string' } } },
+	inputRequests: { $ref: '#/$defs/InputRequests' },
+};
+/** Where `member` stands: with the status `status` alone, and there always but where `maybe`. */
+const only = (status, member, maybe) => ({
+	if: { properties: { status: { const: status } } }, then: maybe ? {} : { required: [member] }, else: { not: { required: [member] } },
+});
+const closed = (properties, required, allOf = [{}]) => ({ type: 'object', properties, required, allOf, additionalProperties: false });
+const details = (maybe) => [only('completed', 'result', maybe), only('failed', 'error'), only('input_required', 'inputRequests')];
+const request = (method) => ({ type: 'object', properties: { method: { const: method } } });
+const complete = { resultType: { const: 'complete' } };
+
+/** With the extension of tasks (SEP-2663), of which the package has no schema. */
+function extended(revision, schema) {
+	if (revision !== '2026-07-28')
+		return schema;
+	Object.assign(schema.$defs, {
+		CreateTaskResult: closed({ ...TASK, resultType: { const: 'task' } }, ['resultType', ...TASK_REQUIRED]),
+		GetTaskRequest: request('tasks/get'),
+		GetTaskResult: closed({ ...TASK, ...DETAILS, ...complete }, ['resultType', ...TASK_REQUIRED], details(false)),
+		UpdateTaskRequest: request('tasks/update'),
+		UpdateTaskResult: closed({ ...complete, _meta: TASK._meta }, ['resultType']),
+		CancelTaskRequest: request('tasks/cancel'),
+		CancelTaskResult: closed({ ...complete, _meta: TASK._meta }, ['resultType']),
+		TaskNotification: {
+			type: 'object', required: ['method', 'params'],
+			properties: { method: { const: 'notifications/tasks' },
+				params: closed({ ...TASK, ...DETAILS }, [...TASK_REQUIRED, '_meta'], details(true)) },
+		},
+	});
+	schema.$defs.ServerNotification.anyOf.push({ $ref: '#/$defs/TaskNotification' });
+	return schema;
 }
 
 /** The bounds and the default of a number: the source of the schemas says number, and what was generated from it for two
@@ -94,6 +142,9 @@ function revisionOf(revision) {
 
 const oneOf = (r, ...names) => names.find((n) => n in r.names);
 
+/** What a result may be instead of the method's own. */
+const INSTEAD = { input_required: 'InputRequiredResult', task: 'CreateTaskResult' };
+
 /** [definition, value] pairs that a message must satisfy. `method` is that of the request which it answers. */
 function demandsOf(r, message, method) {
 	if (message.method !== undefined)
@@ -101,7 +152,7 @@ function demandsOf(r, message, method) {
 	if (message.error !== undefined)
 		return [[r.errors.get(message.error.code) ?? oneOf(r, 'JSONRPCErrorResponse', 'JSONRPCError'), message]];
 	const demands = [[oneOf(r, 'JSONRPCResultResponse', 'JSONRPCResponse'), message]];
-	const result = message.result?.resultType === 'input_required' ? 'InputRequiredResult' : r.results.get(method);
+	const result = INSTEAD[message.result?.resultType] ?? r.results.get(method);
 	return result ? [...demands, [result, message.result]] : demands;
 }
 
@@ -127,6 +178,8 @@ function typeOf(r, message, method) {
 		return r.errors.get(message.error.code) ?? oneOf(r, 'JSONRPCErrorResponse', 'JSONRPCError');
 	if (!r.methods.has(method))
 		return { refused: `a result, and the revision has no method ${method}` };
+	if (message.result?.resultType === 'task' && r.names.CreateTaskResult)
+		return method === 'tools/call' ? 'CreateTaskResult' : { refused: `${method} is answered with a task` };
 	if (message.result?.resultType !== 'input_required' || !r.names.InputRequiredResult)
 		return r.results.get(method) ?? 'EmptyResult';
 	return mayAsk(r, method) ? 'InputRequiredResult' : { refused: `${method} is answered with input_required` };

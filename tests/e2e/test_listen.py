@@ -271,7 +271,7 @@ class Modern(Case):
         for method, params in (("initialize", {}), ("ping", {}), ("logging/setLevel", {"level": "info"}),
                                ("resources/subscribe", {"uri": "snowflake://DEMO/PUBLIC/CUSTOMERS"}),
                                ("resources/unsubscribe", {"uri": "snowflake://DEMO/PUBLIC/CUSTOMERS"}),
-                               ("tasks/list", {}), ("tasks/get", {"taskId": "x"}), ("sampling/createMessage", {})):
+                               ("tasks/list", {}), ("tasks/result", {"taskId": "x"}), ("sampling/createMessage", {})):
             with self.subTest(method=method):
                 answer = self.send(method, params)
                 self.assertEqual((answer.status, answer.error["code"]), (404, -32601), answer)

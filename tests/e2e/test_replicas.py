@@ -29,6 +29,7 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 DEPLOY = os.path.join(HERE, "..", "..", "deploy", "valkey")
 HASH = "SHA-256-OF-ITS-PASSWORD-IN-HEX"
 PASSWORD = "of these tests only"
+TASKS = "io.modelcontextprotocol/tasks"
 TIMEOUT = 1.0  # store.timeout
 SPARE = 1.5  # what a busy machine may take beside it
 installed = unittest.skipUnless(shutil.which("redis-server"), "redis-server is not installed")
@@ -259,6 +260,52 @@ class Sessions(Replicated):
         self.b.start()
         for client in (here, there):
             self.assertEqual(self.context(client)[1], "WH_XS")
+
+
+@installed
+class Tasks(Replicated):
+    """A task that a works on, asked for at b."""
+
+    def asker(self, g, key="alice"):
+        return self.client(key, of=g, modern=True, capabilities={"extensions": {TASKS: {}}})
+
+    def begin(self, seconds):
+        sql, name = self.held(seconds)
+        told = self.asker(self.a).query(sql).result
+        self.assertEqual(told["resultType"], "task", told)
+        self.emulator.record(name, "held")
+        return told["taskId"], name
+
+    def ask(self, g, method, task, key="alice"):
+        return self.asker(g, key).rpc(method, {"taskId": task})
+
+    def done(self, g, task, seconds=15):
+        return wait_for(lambda: (t := self.ask(g, "tasks/get", task).result)["status"] != "working" and t, seconds,
+                        "the end of the task")
+
+    def test_its_end_is_known_at_both(self):
+        task, name = self.begin(2)
+        for g in (self.a, self.b):
+            told = self.ask(g, "tasks/get", task).result
+            self.assertEqual((told["status"], told["taskId"]), ("working", task))
+            self.assertEqual(self.ask(g, "tasks/get", task, "bob").error["code"], -32602)
+        for g in (self.b, self.a):
+            told = self.done(g, task)
+            self.assertEqual(told["status"], "completed")
+            self.assertEqual(told["result"]["structuredContent"]["rows"], [[name]])
+        self.a.kill()
+        self.assertEqual(self.done(self.b, task)["result"]["structuredContent"]["rows"], [[name]])
+        self.assertEqual(self.executions(name), 1)
+
+    def test_cancelled_at_the_other(self):
+        task, name = self.begin(30)
+        self.assertEqual(self.ask(self.b, "tasks/cancel", task, "bob").error["code"], -32602)
+        for _ in range(2):
+            self.assertEqual(set(self.ask(self.b, "tasks/cancel", task).result), {"resultType", "_meta"})
+        self.emulator.record(name, "cancelled", 8)
+        for g in (self.b, self.a):
+            self.assertEqual(self.done(g, task)["status"], "cancelled")
+        self.assertEqual(self.executions(name), 0)
 
 
 @installed

@@ -1,6 +1,7 @@
 /* subscriptions/listen: what is asked for, what is acknowledged, how it ends. */
 #include "mcp_test.h"
 
+#define TASK "abcdefghijklmnopqrstuvwx27"
 #define LISTEN(filter)                                                                                                 \
 	"{\"jsonrpc\":\"2.0\",\"id\":44,\"method\":\"subscriptions/listen\",\"params\":{\"notifications\":" filter "}" \
 	"}"
@@ -33,9 +34,14 @@ static void test_filters(void **state)
 	    {LISTEN("{\"resourceSubscriptions\":[]}"), "{}"},
 	    {LISTEN("{\"resourceSubscriptions\":[\"a:b\",\"a:b\",\"a:B\"]}"),
 	     "{\"resourceSubscriptions\":[\"a:b\",\"a:B\"]}"},
+	    /* tasks: each once, and only what can be one of ours */
+	    {LISTEN("{\"taskIds\":[\"" TASK "\",\"1\",\"\",\"" TASK "\",\"A" TASK "\"]}"),
+	     "{\"taskIds\":[\"" TASK "\"]}"},
+	    {LISTEN("{\"toolsListChanged\":true,\"resourceSubscriptions\":[\"a:b\"],\"taskIds\":[\"" TASK "\"]}"),
+	     "{\"toolsListChanged\":true,\"resourceSubscriptions\":[\"a:b\"],\"taskIds\":[\"" TASK "\"]}"},
+	    {LISTEN("{\"taskIds\":[]}"), "{}"},
 	    /* kinds that are not known here are left out */
-	    {LISTEN("{\"taskIds\":[\"1\"],\"rootsListChanged\":5,\"toolsListChanged\":true}"),
-	     "{\"toolsListChanged\":true}"},
+	    {LISTEN("{\"rootsListChanged\":5,\"toolsListChanged\":true}"), "{\"toolsListChanged\":true}"},
 	};
 	struct buf b = buf_with_ceiling(OUT_CEILING);
 	(void)state;
@@ -72,6 +78,9 @@ static void test_refused(void **state)
 	    LISTEN("{\"resourceSubscriptions\":null}"),
 	    LISTEN("{\"resourceSubscriptions\":[\"a:b\",1]}"),
 	    LISTEN("{\"resourceSubscriptions\":[\"\"]}"),
+	    LISTEN("{\"taskIds\":\"" TASK "\"}"),
+	    LISTEN("{\"taskIds\":null}"),
+	    LISTEN("{\"taskIds\":[1]}"),
 	};
 	(void)state;
 	for (size_t i = 0; i < ARRAY_LEN(bodies); i++) {
@@ -106,9 +115,30 @@ static int listen_to(size_t n, size_t length)
 	return err;
 }
 
+static int listen_to_tasks(size_t n)
+{
+	struct arena *a = arena_new(ARENA_CEILING);
+	struct buf body = buf_with_ceiling(OUT_CEILING);
+	struct listen l;
+
+	buf_adds(&body, "{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"subscriptions/listen\",\"params\":{"
+			"\"notifications\":{\"taskIds\":[\"" TASK "\"");
+	for (size_t i = 1; i < n; i++)
+		buf_addf(&body, ",\"%.25s%c\"", TASK, (char)('a' + i));
+	buf_adds(&body, "]}}}");
+	int err = listen_from(a, buf_text(&body), &l);
+	if (err == ERR_OK)
+		assert_int_equal(l.tasks_n, n);
+	buf_free(&body);
+	arena_free(a);
+	return err;
+}
+
 static void test_ceilings(void **state)
 {
 	(void)state;
+	assert_int_equal(listen_to_tasks(LISTEN_TASKS_MAX), ERR_OK);
+	assert_int_equal(listen_to_tasks(LISTEN_TASKS_MAX + 1), ERR_INVALID_PARAMS);
 	assert_int_equal(listen_to(LISTEN_URIS_MAX, 1), ERR_OK);
 	assert_int_equal(listen_to(LISTEN_URIS_MAX + 1, 1), ERR_INVALID_PARAMS);
 	assert_int_equal(listen_to(1, LISTEN_URI_MAX), ERR_OK);

@@ -109,6 +109,35 @@ static void test_capabilities(void **state)
 	arena_free(a);
 }
 
+/* The extension is declared by an object in each request, and by nothing else. */
+static void test_tasks(void **state)
+{
+	static const struct {
+		const char *body;
+		bool tasks;
+	} rows[] = {
+	    {BODY(CLAIM("{\"extensions\":{\"io.modelcontextprotocol/tasks\":{}}}")), true},
+	    {BODY(CLAIM("{\"extensions\":{\"a/b\":{},\"io.modelcontextprotocol/tasks\":{\"x\":1}}}")), true},
+	    {BODY(CLAIM("{\"extensions\":{\"io.modelcontextprotocol/tasks\":null}}")), false},
+	    {BODY(CLAIM("{\"extensions\":{\"io.modelcontextprotocol/tasks\":true}}")), false},
+	    {BODY(CLAIM("{\"extensions\":[\"io.modelcontextprotocol/tasks\"]}")), false},
+	    {BODY(CLAIM("{\"io.modelcontextprotocol/tasks\":{}}")), false},
+	    {BODY(CLAIM("{\"tasks\":{}}")), false},
+	    {BODY("\"io.modelcontextprotocol/clientCapabilities\":{\"extensions\":{\"io.modelcontextprotocol/"
+		  "tasks\":{}}}"),
+	     false},
+	};
+	struct arena *a = arena_new(ARENA_CEILING);
+	struct request_meta m;
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		assert_int_equal(meta_from(a, rows[i].body, &m), ERR_OK);
+		if (m.tasks != rows[i].tasks)
+			fail_msg("%s", rows[i].body);
+	}
+	arena_free(a);
+}
+
 /* W3C Trace Context, 3.2.2: lengths, lower case, ids that are not all zero, version ff forbidden; later versions may go
  * on behind a hyphen. */
 static void test_traceparent(void **state)
@@ -193,8 +222,8 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(test_tokens_and_levels), cmocka_unit_test(test_long_tokens),
-	    cmocka_unit_test(test_capabilities),      cmocka_unit_test(test_traceparent),
-	    cmocka_unit_test(test_trace_texts),
+	    cmocka_unit_test(test_capabilities),      cmocka_unit_test(test_tasks),
+	    cmocka_unit_test(test_traceparent),       cmocka_unit_test(test_trace_texts),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -70,6 +70,10 @@ static void test_ladder(void **state)
 	    {BODY("resources/read", "\"uri\":\"a://b%20c\"," META(NOW)), NOW, "resources/read", "a://b c",
 	     ERR_HEADER_MISMATCH},
 	    {BODY("resources/read", "\"uri\":\"a://b%20c\"," META(NOW)), NOW, "resources/read", "a://b%20c", ERR_OK},
+	    {BODY("tasks/get", "\"taskId\":\"abc\"," META(NOW)), NOW, "tasks/get", "abc", ERR_OK},
+	    {BODY("tasks/get", "\"taskId\":\"abc\"," META(NOW)), NOW, "tasks/get", "abd", ERR_HEADER_MISMATCH},
+	    {BODY("tasks/update", "\"taskId\":\"abc\"," META(NOW)), NOW, "tasks/update", NULL, ERR_HEADER_MISMATCH},
+	    {BODY("tasks/cancel", "\"taskId\":\"abc\"," META(NOW)), NOW, "tasks/cancel", "", ERR_HEADER_MISMATCH},
 	    /* other methods have no Mcp-Name; a body without name is a matter of its parameters */
 	    {BODY("tools/list", META(NOW)), NOW, "tools/list", "whatever", ERR_OK},
 	    {BODY("tools/call", META(NOW)), NOW, "tools/call", NULL, ERR_OK},
@@ -232,7 +236,8 @@ static void test_params(void **state)
 
 #define CAPABILITIES                                                                                                   \
 	"\"capabilities\":{\"tools\":{\"listChanged\":true},\"prompts\":{\"listChanged\":true},\"resources\":{"        \
-	"\"subscribe\":true,\"listChanged\":true},\"logging\":{},\"completions\":{}}"
+	"\"subscribe\":true,\"listChanged\":true},\"logging\":{},\"completions\":{},"                                  \
+	"\"extensions\":{\"io.modelcontextprotocol/tasks\":{}}}"
 #define CACHE(ttl) "\"ttlMs\":" ttl ",\"cacheScope\":\"private\""
 
 static void test_discover_result(void **state)

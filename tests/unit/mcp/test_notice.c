@@ -116,7 +116,7 @@ static void test_ceilings(void **state)
 {
 	struct ask ask = {"key", "roots/list", NULL};
 	json_t *list = json_from("[{\"uri\":\"a:b\",\"text\":\"x\"}]");
-	struct listen l = {{true, true, true}, 2, {"a:b", "c:d"}};
+	struct listen l = {.changes = {true, true, true}, .uris_n = 2, .uris = {"a:b", "c:d"}};
 	(void)state;
 	for (size_t ceiling = 1; ceiling < 60; ceiling++) {
 		bool written[] = {true, true, true, true, true, true, true, true, true, true};
