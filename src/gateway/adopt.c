@@ -234,6 +234,8 @@ bool adopt_bound(struct call *c, struct ticket *t)
 	t->adopts = false;
 	if (*c->op.stream && t->session)
 		take_stream(c, t);
+	if (t->task.told)
+		task_read(t, c);
 	if (c->op.sealed && journal_restore(c, c->op.sealed))
 		return true;
 	c->fault = (struct mcp_fault){ERR_NOMEM, "the call is too large to begin again", NULL};

@@ -66,6 +66,7 @@ struct ticket {
 	struct {                           /* what its call has become, or is to be once that is recorded */
 		char id[TASK_ID_SIZE];     /* "": none */
 		bool told;                 /* its client knows: its end goes to the store, and to no exchange */
+		bool unwanted;             /* an x is in its log, or on its way there */
 		char last;                 /* what it is there, as call.op.last; 0: it goes on */
 		int64_t created, updated;  /* wall seconds */
 		struct ticket *by_id;      /* next in its bucket */
@@ -346,12 +347,20 @@ void group_of(char group[GROUP_SIZE], const struct principal *p);
 void journal_put(struct call *c, const struct heard *heard);
 
 /* ---- task.c: calls whose answer is asked for [5.12] ---- */
+/* May it become a task? Its client has said so and waits for it, and whoever finds its record can go on with it. Any
+ * thread that holds the call. */
+static inline bool call_takes_task(const struct call *c)
+{
+	return c->meta.tasks && c->method == MCP_TOOLS_CALL && !c->op.again && c->request->body.n <= JOURNAL_BODY_MAX;
+}
 /* So often a task should be asked for at most. */
 #define TASK_POLL_MS 1000
 void task_due(struct timer *timer); /* of tell.timer: it has not been answered quickly */
 void task_journaled(struct ticket *t, const char *operation, int64_t created, bool fine);
 /* The task that the record is of; from now on it is found by its id. */
 void task_take(struct ticket *t, const struct journal *j);
+/* The log of one that begins again has been read: whether it is still wanted is known. */
+void task_read(struct ticket *t, const struct call *c);
 /* As ticket_conclude(). */
 void task_conclude(struct ticket *t, struct call *c);
 /* Its end is in the store, or will never be: who listens is told, and it is found in the store alone. */

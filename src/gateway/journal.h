@@ -9,7 +9,8 @@
  * Events of the operation's stream are kept in the record's log, one letter and then a text, sealed likewise:
  *   e  an event that others follow            l  the answer as it was sent (an error, an outcome without rows)
  *   r  the answer had rows: render it again (no text)       c  it was cancelled, and is not answered (no text)
- * That of a task holds its end and nothing else.
+ *   x  its client wants it cancelled (no text)
+ * That of a task holds its end, and before it an x where there was one.
  *
  * Pure but for nonces. Any thread that holds the call.
  */
