@@ -17,18 +17,22 @@
 #include "snowgate/doctor.h"
 #include "snowgate/gateway.h"
 #include "snowgate/http.h"
+#include "snowgate/kill.h"
 #include "snowgate/log.h"
 #include "snowgate/mail.h"
 #include "snowgate/probe.h"
 #include "snowgate/stdio.h"
 
 #define LOG_RING_BYTES ((size_t)1 << 20)
+#define TAKE_OVER_WAIT "1m"
 #define WATCH_NSEC     (200 * 1000 * 1000) /* how often main looks at the key file and at whether NET has ended */
 
 static const char usage[] =
     "snowgate: a gateway that lets MCP clients use Snowflake through one endpoint\n"
     "\n"
     "  snowgate [serve] [-c FILE]                      run in the foreground\n"
+    "  snowgate [serve] --take-over [-c FILE]          the same, in place of the one that runs: its sockets and "
+    "sessions\n"
     "  snowgate stdio [-c FILE]                        serve one client over standard input and output\n"
     "  snowgate connect CLIENT [--url URL] [--key KEY] [-c FILE]\n"
     "                                                  print what CLIENT needs to use the gateway\n"
@@ -48,7 +52,7 @@ static const char usage[] =
 
 struct options {
 	const char *file, *group, *expires, *url, *key, *import;
-	bool defaults, help, version, stdio;
+	bool defaults, help, version, stdio, take_over;
 	int words_n;
 	char *words[4];
 };
@@ -328,20 +332,36 @@ static int run_gateway(const struct conf *conf, struct keyring *keys, struct wat
 	return 0;
 }
 
+/* Sockets that are open already. False: told why not. */
+static bool sockets_take(const struct options *o, const struct conf *conf)
+{
+	char why[1024] = "";
+	bool taken = http_inherit(why, sizeof why) && (!o->take_over || http_take_over(conf, why, sizeof why));
+
+	if (*why)
+		fprintf(stderr, "snowgate: %s\n", why);
+	return taken;
+}
+
 static int run_serve(const struct options *o)
 {
-	const struct conf *conf = conf_or_faults(o->file, true);
+	const struct conf *conf;
 	struct keyring *keys = NULL;
 	struct watch watch = {0};
 	int status = 1;
 
+	if (o->take_over) /* the one that has the store is about to leave it */
+		setenv("SNOWGATE_STORE_LOCK_WAIT", TAKE_OVER_WAIT, 0);
+	conf = conf_or_faults(o->file, true);
 	if (!conf)
 		return 1;
 	watch.path = xstrdup(conf->auth_mode == AUTH_REQUIRED ? conf->auth_api_keys_file : "");
-	if (conf->auth_mode == AUTH_REQUIRED && !(keys = keys_first(conf, &watch)))
+	if ((conf->auth_mode == AUTH_REQUIRED && !(keys = keys_first(conf, &watch))) || !sockets_take(o, conf)) {
+		keyring_free(keys);
 		conf_free(conf);
-	else
+	} else {
 		status = run_gateway(conf, keys, &watch, http_start);
+	}
 	free(watch.path);
 	return status;
 }
@@ -448,17 +468,12 @@ static int run_connect(const struct options *o)
 static bool options_read(struct options *o, int argc, char **argv)
 {
 	static const struct option longs[] = {
-	    {"config", required_argument, NULL, 'c'},
-	    {"group", required_argument, NULL, 'g'},
-	    {"expires", required_argument, NULL, 'e'},
-	    {"url", required_argument, NULL, 'u'},
-	    {"key", required_argument, NULL, 'k'},
-	    {"stdio", no_argument, NULL, 's'},
-	    {"defaults", no_argument, NULL, 'd'},
-	    {"help", no_argument, NULL, 'h'},
-	    {"version", no_argument, NULL, 'v'},
-	    {"import", required_argument, NULL, 'i'},
-	    {NULL, 0, NULL, 0},
+	    {"config", required_argument, NULL, 'c'},  {"group", required_argument, NULL, 'g'},
+	    {"expires", required_argument, NULL, 'e'}, {"url", required_argument, NULL, 'u'},
+	    {"key", required_argument, NULL, 'k'},     {"stdio", no_argument, NULL, 's'},
+	    {"defaults", no_argument, NULL, 'd'},      {"help", no_argument, NULL, 'h'},
+	    {"version", no_argument, NULL, 'v'},       {"import", required_argument, NULL, 'i'},
+	    {"take-over", no_argument, NULL, 't'},     {NULL, 0, NULL, 0},
 	};
 	int c;
 
@@ -491,6 +506,9 @@ static bool options_read(struct options *o, int argc, char **argv)
 		case 'h':
 			o->help = true;
 			break;
+		case 't':
+			o->take_over = true;
+			break;
 		case 'v':
 			o->version = true;
 			break;
@@ -510,6 +528,10 @@ int main(int argc, char **argv)
 
 	if (!options_read(&o, argc, argv)) {
 		fputs(usage, stderr);
+		return 2;
+	}
+	if (!KILL_ARM(getenv("SNOWGATE_KILL_AT"))) {
+		fputs("snowgate: SNOWGATE_KILL_AT names no kill point of this build\n", stderr);
 		return 2;
 	}
 	if (o.help || o.version) {

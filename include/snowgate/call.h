@@ -195,15 +195,23 @@ struct call {
 	const char *session_handle; /* door 2: the argument, checked for its shape; NULL without */
 	struct {                    /* what the store must hold before the answer goes out */
 		bool put, forget;   /* the session's record; or its end */
+		uint64_t version;   /* that its record had when it was read, and has when it was put; 0: not known */
+		uint64_t lost;      /* the version that it was to have, where it had another; else 0 */
+		bool reload;        /* it has changed under the call: it is read again, the work done again */
 		char handle[SESSION_HANDLE_SIZE];
 		struct session_names ended; /* a session that had to make room; empty names for none */
 		bool fresh;                 /* the session was made by this call: it ends where the store refuses it */
 	} durable;
-	struct buf record; /* the session's record, read or to be stored */
+	struct buf record; /* the session's record, read or to be stored; before that, of an operation taken over */
+	struct {
+		int tale; /* the gateway's */
+		json_t *message;
+	} tell; /* what the other replicas are told before the answer goes out; taken there */
 	/* its record in the journal (gateway/journal.h), which whoever holds the call writes; id "": there is none */
 	struct {
 		char id[OPERATION_ID_SIZE];
-		uint64_t version;            /* of the record, when all that was posted is done; 0: never posted */
+		uint64_t version;            /* of the record while this call holds it; 0: never posted */
+		usec_t lease_end;            /* nobody else takes it over before; 0: nobody can */
 		int64_t created;             /* wall seconds */
 		char stream[STREAM_ID_SIZE]; /* where its answer goes; "": no stream with ids */
 		char task[TASK_ID_SIZE];     /* the task that it is to be, or is; "": none */
@@ -219,6 +227,7 @@ struct call {
 		bool unknown;                /* it may have been sent, and may not be sent again */
 		char request_id[37], handle[64]; /* its statement's */
 		json_t *sealed;                  /* what journal_restore() takes; the arena's */
+		json_t *unknown_members;         /* of its record, a newer program's; the arena's; NULL: none */
 	} op;
 
 	/* the work */

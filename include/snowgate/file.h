@@ -16,6 +16,8 @@ char *file_read(const char *path, size_t max, size_t *n) MUST_USE;
 bool file_folder(const char *path) MUST_USE;
 /* What the folder of `path` says of it is durable. */
 bool file_sync_folder(const char *path) MUST_USE;
+/* Writes all of it where the file stands; durable. False with errno set. */
+bool file_fill(int fd, struct slice content) MUST_USE;
 /* A new file of mode 0600 with this content, durable, there whole or not at all. False with errno set: EEXIST where
  * there is one already, which stays as it is. */
 bool file_write_new(const char *path, struct slice content) MUST_USE;

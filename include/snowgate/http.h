@@ -29,6 +29,15 @@
  * start-up log line is {"event":"listening","address":...,"port":...,"path":...,"admin_port":...}. */
 struct transport *http_start(const struct conf *conf, const struct transport_ops *ops, struct wheel *wheel, char *why,
 			     size_t why_size);
+/* Before http_start(), which uses the sockets that it finds at the addresses of the configuration; main.
+ *
+ * http_inherit(): from a service manager, where there is one (LISTEN_FDS, sd_listen_fds(3)); false with *why where what
+ * it passed is no listening socket. http_start() refuses one at another address.
+ *
+ * http_take_over(): from the process that listens at listen.handover; that one then ends what it has, and leaves its
+ * store to us. False with *why where it cannot; true with *why where nobody is there. */
+bool http_inherit(char *why, size_t why_size) MUST_USE;
+bool http_take_over(const struct conf *conf, char *why, size_t why_size) MUST_USE;
 int http_port(const struct transport *t);
 int http_admin_port(const struct transport *t);
 

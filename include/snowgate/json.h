@@ -48,6 +48,10 @@ const char *json_text_of(const json_t *object, const char *key);
 int64_t json_int_of(const json_t *object, const char *key, int64_t otherwise);
 bool json_bool_of(const json_t *object, const char *key, bool otherwise);
 
+/* A copy of `object` without the members of the list, which NULL ends; NULL where nothing is left: what a newer program
+ * has added to a record, to be written again with it. */
+json_t *json_without(const json_t *object, const char *const *members);
+
 /* Destructor for arena_attach(). */
 void json_release(void *json);
 

@@ -6,7 +6,7 @@
 #ifndef SNOWGATE_PRINCIPAL_H
 #define SNOWGATE_PRINCIPAL_H
 
-#include "snowgate/buf.h"
+#include "snowgate/json.h"
 
 enum principal_kind { PRINCIPAL_NONE, PRINCIPAL_LOCAL, PRINCIPAL_KEY, PRINCIPAL_TOKEN };
 
@@ -21,5 +21,9 @@ bool principal_equal(const struct principal *a, const struct principal *b);
 /* Appends kind, issuer and subject, each preceded by its length (one byte kind, then two bytes big-endian per text):
  * no two principals have the same bytes. What HMACs are made over. */
 bool principal_encode(struct buf *b, const struct principal *p);
+/* As records of the store name it: {kind, issuer?, subject?, group?}. */
+json_t *principal_json(const struct principal *p);
+/* False: it is none, or a text does not fit; *p is of no use then. */
+bool principal_from_json(struct principal *p, const json_t *o) MUST_USE;
 
 #endif

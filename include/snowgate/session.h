@@ -75,6 +75,7 @@ struct session {
 	} watched;           /* URIs of resources/subscribe, at most SESSION_WATCHED_MAX */
 	uint32_t open_calls; /* and open streams */
 	bool doubtful;       /* the store refused its last change: what it has counts */
+	uint64_t stored;     /* the gateway's: version of the record that this is the state of; 0: not known */
 	bool ended;          /* deleted while calls were open: freed with the last */
 	/* the gateway's own: its standalone streams, newest first, and the generations that they were told last */
 	struct listener *listeners;
@@ -134,6 +135,8 @@ bool session_id_valid(const struct session_table *t, const char *id, const struc
 /* The live session, or NULL. Checks the principal. Finding it makes it the newest used. */
 struct session *session_by_id(struct session_table *t, const char *id, const struct principal *p);
 struct session *session_by_handle(struct session_table *t, const char *handle, const struct principal *p);
+/* The live session of an id that another replica has checked; finding it does not touch it. */
+struct session *session_live(struct session_table *t, const char *id);
 /* Is this text shaped like a handle? */
 bool session_handle_shaped(const char *handle);
 
@@ -152,5 +155,7 @@ bool session_record(struct buf *b, const struct session *s);
  * already it is that one, updated where the record's version is newer. NULL where the record is unreadable, expired or
  * foreign, or where session_has_room() is false. What is displaced only leaves memory. */
 struct session *session_restore(struct session_table *t, struct slice record, const struct principal *p);
+/* Is it a record that only newer programs may read? Then session_restore() leaves it alone, and so must everybody. */
+bool session_record_newer(struct slice record);
 
 #endif

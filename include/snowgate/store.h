@@ -6,8 +6,8 @@
  * each is reported done when what it wrote is durable.
  *
  * A record has a version: 1 when it is new, one more with each put. A CHECK of the version is how two writers find out
- * about each other, and how the former holder of a lease is kept from writing: whoever takes the lease over writes the
- * record, and all that the former one still sends names a version that is no more.
+ * about each other, and how the former holder of a lease is kept from writing: while he holds it he keeps the record;
+ * whoever takes the lease over puts it, and all that the former one still sends names a version that is no more.
  *
  * Time is the back end's: ttl and due are given and told as milliseconds from its now, so that replicas whose clocks
  * differ agree. A record whose ttl has passed is as if deleted, and its log with it.
@@ -37,6 +37,8 @@ enum store_verb {
 	STORE_GET,    /* value, version, due come out; rc STORE_ABSENT where there is none: the piece goes on */
 	STORE_CHECK,  /* is the record's version `version` (0: is there none)? Else the piece is STORE_STALE */
 	STORE_PUT,    /* writes the record, its ttl and due; version comes out */
+	STORE_KEEP,   /* writes a record that is there, and its version stays; without a value (data NULL) only its ttl
+		       * and due. STORE_STALE where there is none */
 	STORE_DEL,    /* removes the record and its log; one that was not there is no error */
 	STORE_APPEND, /* adds event `number` to the record's log. STORE_STALE where the record is not there, or the
 		       * number is not one more than the last (the first is 1) */
@@ -50,7 +52,7 @@ enum store_verb {
 enum store_rc {
 	STORE_OK,
 	STORE_ABSENT,
-	STORE_STALE, /* a CHECK or an APPEND did not fit */
+	STORE_STALE, /* a CHECK, a KEEP or an APPEND did not fit */
 	STORE_FULL,  /* a ceiling is reached: of bytes, of pieces that wait */
 	STORE_DOWN   /* the back end failed or cannot be reached */
 };
@@ -77,15 +79,17 @@ struct store_item {
 	const char *key;        /* visible ASCII, no spaces, no braces */
 	uint64_t version;       /* CHECK: wanted. GET, PUT: comes out */
 	uint64_t number;        /* APPEND, EVENTS */
-	struct slice value;     /* PUT, APPEND, TELL */
-	int64_t ttl_ms;         /* PUT: above 0 */
-	int64_t due_ms;         /* PUT: from now, STORE_NO_DUE for none. GET: comes out */
+	struct slice value;     /* PUT, KEEP, APPEND, TELL */
+	int64_t ttl_ms;         /* PUT, KEEP: above 0 */
+	int64_t due_ms;         /* PUT, KEEP: from now, STORE_NO_DUE for none. GET: comes out */
 	size_t most;            /* EVENTS, DUE */
 	enum store_rc rc;       /* GET: STORE_OK or STORE_ABSENT */
 	struct buf out;         /* GET: the value; begun by the caller with its ceiling, freed by him */
 	struct store_row *rows; /* EVENTS, DUE: in order; store_rows_free() */
 };
 void store_rows_free(struct store_item *item);
+/* Is this a key as above? What was read from a store may be anybody's and is asked before it is used as one. */
+bool store_key_fits(const char *key);
 
 #define STORE_ITEMS_MAX 16
 

@@ -22,6 +22,8 @@ struct transport_ops {
 	void (*room)(void *ctx, handle_t exchange);
 	/* Admin: is this process ready for traffic? After listen_off() it is not, and nobody asks. */
 	bool (*ready)(void *ctx);
+	/* Another process has taken the listening sockets over, and waits for this one to end. */
+	void (*succeeded)(void *ctx);
 	/* Builds a JSON-RPC error body without an id into *answer for a refusal of the transport itself.
 	 * The answer comes with the status of `err` and a JSON content type; headers are added afterwards. */
 	void (*refuse)(void *ctx, struct answer *answer, enum err err, const char *message);
@@ -61,6 +63,9 @@ struct transport {
 	/* Stop, in order: nothing new (existing clients go on, each answer closes); then end what is left and free.
 	 * After listen_off() a client that closes is no longer reported gone, but for one of a stream of bytes. */
 	void (*listen_off)(struct transport *t);
+	/* After listen_off(): do the listening sockets live on, so that new clients wait for whoever serves next? NULL:
+	 * never. */
+	bool (*lives_on)(const struct transport *t);
 	void (*stop)(struct transport *t);
 };
 

@@ -77,20 +77,6 @@ static bool edit_begin(struct edit *e, const char *path, char *why, size_t why_s
 	return e->ring != NULL;
 }
 
-static bool write_all(int fd, struct slice content)
-{
-	while (content.n) {
-		ssize_t n = write(fd, content.data, content.n);
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n < 0)
-			return false;
-		content.data += n;
-		content.n -= (size_t)n;
-	}
-	return fsync(fd) == 0;
-}
-
 /* Owner before mode, since a change of owner may clear bits of the mode; both before the name, so that the gateway
  * never meets a file it may not read. */
 static bool fill_temporary(const struct edit *e, int fd, struct slice content)
@@ -99,7 +85,7 @@ static bool fill_temporary(const struct edit *e, int fd, struct slice content)
 	if (e->exists &&
 	    (fstat(fd, &st) || ((st.st_uid != e->owner || st.st_gid != e->group) && fchown(fd, e->owner, e->group))))
 		return false;
-	return fchmod(fd, e->mode) == 0 && write_all(fd, content);
+	return fchmod(fd, e->mode) == 0 && file_fill(fd, content);
 }
 
 static bool replace(const struct edit *e, const struct buf *content)

@@ -105,7 +105,7 @@ bool file_sync_folder(const char *path)
 	return done;
 }
 
-static bool fd_write(int fd, struct slice content)
+bool file_fill(int fd, struct slice content)
 {
 	while (content.n) {
 		ssize_t n = write(fd, content.data, content.n);
@@ -133,7 +133,7 @@ bool file_write_new(const char *path, struct slice content)
 	fd = mkostemp(fresh, O_CLOEXEC); /* 0600 */
 	if (fd < 0)
 		return false;
-	good = fd_write(fd, content) && link(fresh, path) == 0;
+	good = file_fill(fd, content) && link(fresh, path) == 0;
 	error = errno;
 	close(fd);
 	unlink(fresh);

@@ -168,6 +168,9 @@ static void check_listen(struct loading *l, const struct node *root)
 	if (c->listen_port && c->listen_port == c->admin_port && strcmp(c->listen_address, c->admin_address) == 0 &&
 	    strncmp(c->listen_address, "unix:", 5) != 0)
 		conf_fault(l, given(root, "admin", "port"), "admin.port", "is the same as listen.port; choose another");
+	if (*c->listen_handover && *c->listen_handover != '/')
+		conf_fault(l, given(root, "listen", "handover"), "listen.handover",
+			   "wants the whole path of a Unix socket, as /run/snowgate/handover");
 }
 
 static void check_auth(struct loading *l, const struct node *root)

@@ -437,6 +437,18 @@ bool json_bool_of(const json_t *object, const char *key, bool otherwise)
 	return json_is_boolean(value) ? json_is_true(value) : otherwise;
 }
 
+json_t *json_without(const json_t *object, const char *const *members)
+{
+	json_t *rest = json_copy((json_t *)object);
+
+	for (; *members; members++)
+		json_object_del(rest, *members);
+	if (json_object_size(rest))
+		return rest;
+	json_decref(rest);
+	return NULL;
+}
+
 void json_release(void *json)
 {
 	json_decref(json);

@@ -49,7 +49,8 @@ static const char help[] =
     "  --bare-partitions        partitions after the first are bare arrays, not {\"data\":...}\n"
     "  --control                the control endpoint, /control/, for clients on this machine\n"
     "  --record F               requests and answers of the SQL API as JSON lines, without tokens\n"
-    "  --stub                   no engine: SELECT 1, STUB ROWS n [BYTES b], STUB WAIT ms, STUB ERROR\n"
+    "  --stub                   no engine: SELECT 1, STUB ROWS n [BYTES b], STUB WAIT ms, STUB ERROR,\n"
+    "                           INSERT INTO STUB ...\n"
     "  --help\n";
 
 struct arguments {

@@ -40,6 +40,16 @@ static void fail(struct outcome *outcome, const char *code, const char *sqlstate
 	outcome->message = xstrdup(message);
 }
 
+/* An INSERT, of which nothing is kept. */
+static void insert_one(const struct result_options *options, struct outcome *outcome)
+{
+	struct engine_column column = stub_column("number of rows inserted", "fixed");
+	char *cell = "1";
+	struct engine_result rows = {.columns = &column, .columns_n = 1, .cells = &cell, .rows_n = 1};
+
+	outcome->result = result_cut(&rows, options);
+}
+
 static void select_one(const struct result_options *options, struct outcome *outcome)
 {
 	struct engine_column column = stub_column("1", "fixed");
@@ -241,6 +251,8 @@ void stub_run(const struct submission *submission, const struct result_options *
 	normalise(submission->sql, sql, sizeof(sql));
 	if (!strcmp(sql, "SELECT 1")) {
 		select_one(options, outcome);
+	} else if (!strncmp(sql, "INSERT INTO STUB ", 17)) {
+		insert_one(options, outcome);
 	} else if (!strncmp(sql, "STUB ROWS ", 10) && rows_read(sql + 10, &n, &bytes)) {
 		if (submission->rows_max && n > submission->rows_max)
 			n = submission->rows_max;

@@ -1,8 +1,8 @@
 /* stub.h
  *
- * What --stub answers instead of an engine: SELECT 1, STUB ROWS n [BYTES b], STUB WAIT ms, STUB ERROR, and a SELECT of
- * CURRENT_DATABASE(), CURRENT_SCHEMA(), CURRENT_WAREHOUSE(), CURRENT_ROLE(), CURRENT_USER() in any order. Everything
- * else is a syntax error. It is the upstream of load tests: cheap.
+ * What --stub answers instead of an engine: SELECT 1, STUB ROWS n [BYTES b], STUB WAIT ms, STUB ERROR, INSERT INTO
+ * STUB, and a SELECT of CURRENT_DATABASE(), CURRENT_SCHEMA(), CURRENT_WAREHOUSE(), CURRENT_ROLE(), CURRENT_USER() in
+ * any order. Everything else is a syntax error. It is the upstream of load tests: cheap.
  */
 #ifndef SNOWGATE_EMULATOR_STUB_H
 #define SNOWGATE_EMULATOR_STUB_H

@@ -1,5 +1,7 @@
 /* Admission: the rate of every message, a slot for every statement. */
-#include "gateway_internal.h"
+#include "piece.h"
+
+#include <string.h>
 
 #include "limit.h"
 
@@ -37,9 +39,21 @@ static bool admit_needs_slot(const struct call *c)
 	return false;
 }
 
+static bool is_recorded(const struct call *c)
+{
+	return (c->plan[0].write || c->op.version) && !c->op.over;
+}
+
 static enum verdict admit_onward(struct call *c)
 {
-	return call_goto(c, (c->plan[0].write || c->op.version) && !c->op.over ? STEP_intent : STEP_sign);
+	struct ticket *t = ticket_of(c);
+
+	if (!is_recorded(c))
+		return call_goto(c, STEP_sign);
+	operation_begin(c);
+	memcpy(t->operation, c->op.id, sizeof t->operation);
+	t->version = c->op.version ? c->op.version : 1;
+	return call_goto(c, STEP_intent);
 }
 
 static enum verdict admit_granted(struct call *c, struct ticket *t)
@@ -97,6 +111,7 @@ enum verdict step_admit(struct call *c)
 	if (t->cancelled && !*c->op.handle) /* what is under way already is cancelled where it is */
 		return call_goto(c, STEP_settle);
 	t->watching = !admit_needs_slot(c);
+	t->keyed = c->op.claim != NULL;
 	if (t->watching || c->op.again) /* what is under way already has had its slot */
 		return admit_onward(c);
 	switch (queue_admit(&gateway.queue, t->account, c, l)) {

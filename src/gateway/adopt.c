@@ -3,8 +3,12 @@
 
 #include <string.h>
 
+#include "snowgate/kill.h"
+
 /* What was never answered with a handle is sent again only so long after it was recorded (design, 6). */
 #define SEND_AGAIN_S 300
+/* What cannot be begun here is looked at again after so long. */
+#define LOOK_AGAIN_MS ((int64_t)60 * 1000)
 
 /* ---- whose it is ---- */
 
@@ -67,7 +71,7 @@ static bool is_late(const struct journal *j)
 
 static void give_back(struct call *c, struct journal *j, bool over)
 {
-	usec_t age = (clock_wall() - j->created) * USEC_PER_S;
+	usec_t age = clock_wall_usec() - j->born;
 
 	memcpy(c->op.id, j->id, sizeof c->op.id);
 	memcpy(c->op.stream, j->stream, sizeof c->op.stream);
@@ -83,15 +87,27 @@ static void give_back(struct call *c, struct journal *j, bool over)
 	c->op.unknown = !*j->handle && is_late(j);
 	c->op.digest = *j->digest ? arena_strdup(c->arena, j->digest) : NULL;
 	c->op.sealed = arena_attach(c->arena, j->sealed, json_release) ? TAKE(j->sealed) : NULL;
+	if (j->unknown && arena_attach(c->arena, j->unknown, json_release))
+		c->op.unknown_members = TAKE(j->unknown);
+}
+
+/* First of all it becomes this process's. */
+static void take_over(struct call *c, struct slice record)
+{
+	c->record = buf_with_ceiling(STORE_VALUE_MAX);
+	buf_add(&c->record, record.data, record.n);
+	c->step = STEP_take;
 }
 
 /* The call is at hand, and has its ticket. */
-static void begin_with(struct call *c, struct ticket *t, struct journal *j, bool over, struct ticket *asker)
+static void begin_with(struct call *c, struct ticket *t, struct journal *j, struct ticket *asker)
 {
+	bool over = c->op.over;
 	handle_t exchange = asker ? asker->exchange : 0;
 
-	give_back(c, j, over);
 	memcpy(t->operation, j->id, sizeof t->operation);
+	t->version = j->version + !over;
+	t->journaled = *j->stream != '\0';
 	t->adopts = true;
 	if (*j->task && !over)
 		task_take(t, j);
@@ -104,7 +120,7 @@ static void begin_with(struct call *c, struct ticket *t, struct journal *j, bool
 }
 
 /* `asker`: whose exchange its answer goes to; NULL: none. False: it is left as it is. */
-static bool begin(struct journal *j, bool over, uint64_t number, struct ticket *asker)
+static bool begin(struct journal *j, struct slice record, bool over, uint64_t number, struct ticket *asker)
 {
 	struct request *rq = is_admitted(&j->principal) ? journal_request(j, gateway.conf) : NULL;
 	struct ticket *t = NULL;
@@ -116,6 +132,7 @@ static bool begin(struct journal *j, bool over, uint64_t number, struct ticket *
 		request_free(rq);
 		return false;
 	}
+	KILL_POINT(adopt_before);
 	c = call_new(rq);
 	t = ticket_open(c, 0);
 	if (t)
@@ -126,23 +143,36 @@ static bool begin(struct journal *j, bool over, uint64_t number, struct ticket *
 		call_free(c);
 		return false;
 	}
-	begin_with(c, t, j, over, asker);
+	give_back(c, j, over);
+	if (!over)
+		take_over(c, record);
 	c->op.number = number;
-	log_event(LOG_INFO, "operation_adopted", log_text("request", rq->id), log_text("operation", j->id),
-		  log_text("query", j->handle), log_text("principal", rq->principal.subject));
+	begin_with(c, t, j, asker);
 	conf_use(rq->conf);
 	call_run(c);
 	return true;
+}
+
+static void log_newer(const char *id)
+{
+	log_event(LOG_ERROR, "record_newer", log_text("what", "operation"), log_text("operation", id));
 }
 
 void adopt_left(const char *id, uint64_t version, struct slice record)
 {
 	struct journal j;
 
-	if (working_on(id).found || !journal_read(&j, &gateway.journal, id, version, record))
+	if (working_on(id).found)
 		return;
-	if (!journal_over(&j))
-		(void)begin(&j, false, 0, NULL);
+	if (!journal_read(&j, &gateway.journal, id, version, record)) {
+		if (j.newer)
+			log_newer(id);
+		return;
+	}
+	if (journal_over(&j))
+		lease_set(&j.principal, id, version, STORE_NO_DUE);
+	else if (!begin(&j, record, false, 0, NULL)) /* another process may know its principal, or be able to read it */
+		lease_set(&j.principal, id, version, LOOK_AGAIN_MS);
 	journal_clear(&j);
 }
 
@@ -196,15 +226,23 @@ struct stream *adopt_stream(struct call *c, struct session *session)
 	uint64_t number;
 	int kind;
 
-	if (!journal_read(&j, &gateway.journal, f->id, f->version, buf_slice(&f->record)))
+	if (!journal_read(&j, &gateway.journal, f->id, f->version, buf_slice(&f->record))) {
+		if (j.newer) {
+			log_newer(f->id);
+			c->fault = (struct mcp_fault){ERR_OVERLOADED,
+						      "the stream was written by a newer version of the gateway; "
+						      "come back for it",
+						      NULL};
+		}
 		return NULL;
+	}
 	if (is_of(&j, session) && (s = stream_found(session, f, j.stream, &kind, &number))) {
 		struct working w = working_on(j.id);
 		bool fine = kind == 'l' || w.adopts;
 
 		/* one that is under way here and has left its stream will not come back to it */
 		if (!fine && (kind == 'r' || (!w.found && (*j.handle || !journal_over(&j)))))
-			fine = begin(&j, kind == 'r', kind == 'r' ? number : 0, NULL);
+			fine = begin(&j, buf_slice(&f->record), kind == 'r', kind == 'r' ? number : 0, NULL);
 		if (!fine)
 			stream_free(gateway.streams, TAKE(s));
 	}
@@ -262,14 +300,14 @@ void adopt_end(const struct call *c, const struct ticket *t)
 
 /* ---- its task ---- */
 
-bool adopt_task(struct journal *j)
+bool adopt_task(struct journal *j, struct slice record)
 {
-	return begin(j, false, 0, NULL);
+	return begin(j, record, false, 0, NULL);
 }
 
 bool adopt_rows(struct journal *j, struct ticket *asker)
 {
-	return begin(j, true, 0, asker);
+	return begin(j, (struct slice){0}, true, 0, asker);
 }
 
 /* ---- its session has ended ---- */

@@ -192,6 +192,13 @@ void ask_take(struct ticket *t, size_t i, const json_t *result)
 	json_object_set_new(t->asking->answers, t->asking->asks[i].key, result ? json_deep_copy(result) : json_null());
 }
 
+bool ask_shaped(const struct rpc *rpc)
+{
+	const char *given = json_text_of(rpc->root, "id");
+
+	return given && strncmp(given, "ask-", 4) == 0 && strlen(given) < ASK_ID_SIZE;
+}
+
 bool ask_answered(const struct session *s, const struct rpc *rpc)
 {
 	const char *given = json_text_of(rpc->root, "id");

@@ -57,12 +57,39 @@ static bool was_ended(const struct call *c)
 	return ended;
 }
 
-/* Another replica has ended it. */
-static void bind_gone(struct session *s)
+void session_gone(struct session *s, handle_t asking)
 {
-	tickets_cancel(s, (struct slice){0}, 0, "session");
+	tickets_cancel(s, (struct slice){0}, asking, "session");
 	listeners_end_session(s);
 	session_end(gateway.sessions, s);
+}
+
+/* It is not lost: a replica of that version serves it, and this one when it has been updated. */
+static enum bound bound_newer(struct call *c)
+{
+	log_event(LOG_ERROR, "record_newer", log_text("what", "session"), log_text("request", c->request->id),
+		  log_text("principal", c->request->principal.subject));
+	return bound_fault(c, ERR_OVERLOADED, "the session was written by a newer version of the gateway; try again");
+}
+
+void session_gone_id(const char *id)
+{
+	char *ended = gateway.ended[gateway.ended_n++ % ARRAY_LEN(gateway.ended)];
+
+	snprintf(ended, SESSION_ID_SIZE, "%s", id);
+}
+
+/* On a shared store it is what its record says, whatever is in memory. */
+static struct session *session_loaded(const struct call *c, struct session *live)
+{
+	struct session *s;
+
+	if (live && store_shared() && live->stored != c->durable.version)
+		live->doubtful = true;
+	s = session_restore(gateway.sessions, buf_slice(&c->record), &c->request->principal);
+	if (s)
+		s->stored = c->durable.version;
+	return s;
 }
 
 /* A session that the store was asked for; `live` where it is in memory too. */
@@ -73,12 +100,14 @@ static enum bound bind_restored(struct call *c, struct session *live, const char
 
 	if (c->record.n == 0 || was_ended(c)) {
 		if (live)
-			bind_gone(live);
+			session_gone(live, 0); /* another replica has ended it */
 		return bound_fault(c, ERR_SESSION, lost);
 	}
 	if (!live && !session_has_room(gateway.sessions, p))
 		return bound_fault(c, ERR_OVERLOADED, "every session is busy; try again, or raise session.max");
-	s = session_restore(gateway.sessions, buf_slice(&c->record), p);
+	s = session_loaded(c, live);
+	if (!s && session_record_newer(buf_slice(&c->record)))
+		return bound_newer(c);
 	return s ? bound_to(c, s) : bound_fault(c, ERR_SESSION, lost);
 }
 
@@ -122,8 +151,9 @@ static enum bound bind_by_handle(struct call *c, const char *handle)
 	return c->loaded ? bind_restored(c, s, NULL) : BOUND_LOAD;
 }
 
-void durable_session(struct call *c, const struct session *s)
+void durable_session(struct call *c, struct session *s)
 {
+	s->stored = 0;
 	buf_clear(&c->record);
 	c->durable.put = session_record(&c->record, s);
 	snprintf(c->durable.handle, sizeof c->durable.handle, "%s", s->handle);
@@ -191,6 +221,9 @@ static enum verdict bind_cancelled(struct call *c)
 	/* Without a session two clients of one principal may use the same ids: nothing can be told apart. */
 	if (c->era.era == ERA_LEGACY && t->session && id.data)
 		tickets_cancel(t->session, id, t->self, "notification");
+	if (c->era.era == ERA_LEGACY && t->session && id.data && store_shared())
+		return call_tell(c, TALE_CANCEL,
+				 json_pack("{s:s, s:s%}", "session", t->session->id, "request", id.data, id.n));
 	return call_goto(c, STEP_reply);
 }
 
@@ -293,10 +326,8 @@ static enum verdict bind_delete(struct call *c)
 
 	if (!s)
 		return call_fail(c, ERR_NO_SESSION, "name the session to end in the Mcp-Session-Id header");
-	tickets_cancel(s, (struct slice){0}, t->self, "session");
-	listeners_end_session(s);
-	memcpy(gateway.ended[gateway.ended_n++ % ARRAY_LEN(gateway.ended)], s->id, sizeof s->id);
-	session_end(gateway.sessions, s);
+	session_gone_id(s->id);
+	session_gone(s, t->self);
 	c->durable.forget = true;
 	return call_goto(c, STEP_event);
 }
@@ -364,6 +395,27 @@ static bool bind_needs_session(const struct call *c)
 	return c->rpc.kind == RPC_RESPONSE || c->request->method != HTTP_POST || c->request->conf->session_required;
 }
 
+static json_t *answer_tale(const struct call *c)
+{
+	const json_t *result = json_object_get(c->rpc.root, "result");
+	json_t *answer = json_pack("{s:s}", "id", json_text_of(c->rpc.root, "id"));
+
+	if (result)
+		json_object_set_new(answer, "result", json_deep_copy(result));
+	return json_pack("{s:s, s:o}", "session", c->session_id, "answer", answer);
+}
+
+/* The question may be another replica's. */
+static enum verdict bind_response(struct call *c)
+{
+	if (ask_answered(ticket_of(c)->session, &c->rpc))
+		return call_goto(c, STEP_reply);
+	if (store_shared() && ask_shaped(&c->rpc))
+		return call_tell(c, TALE_REPLY, answer_tale(c));
+	(void)admit_rate(c); /* an answer to nothing is load */
+	return call_goto(c, STEP_reply);
+}
+
 static enum verdict bind_legacy_session(struct call *c)
 {
 	switch (bind_by_header(c)) {
@@ -387,9 +439,7 @@ static enum verdict bind_legacy_session(struct call *c)
 		return bind_batch(c);
 	if (c->rpc.kind == RPC_REQUEST || c->rpc.kind == RPC_NOTIFICATION)
 		return bind_method(c);
-	if (!ask_answered(ticket_of(c)->session, &c->rpc))
-		(void)admit_rate(c); /* an answer to nothing is load */
-	return call_goto(c, STEP_reply);
+	return bind_response(c);
 }
 
 /* What takes load away is not held up by the rate; the elements of a batch are counted, not the batch. */
@@ -407,16 +457,57 @@ static bool bind_without_body(struct call *c)
 	return era_classify(c->arena, &c->rpc, &c->request->mcp, &c->era, &c->fault) == ERR_OK;
 }
 
+/* ---- a session that has changed under its call ---- */
+
+static enum verdict change_refused(struct call *c, enum err err, const char *why)
+{
+	if (c->method != MCP_TOOLS_CALL)
+		return call_fail(c, err, "%s", why);
+	tool_error(c, err, NULL, NULL, "%s", why);
+	return call_goto(c, STEP_settle);
+}
+
+static enum verdict bind_reloaded(struct call *c)
+{
+	struct ticket *t = ticket_of(c);
+	struct session *s = t->session;
+	uint64_t lost = c->durable.lost;
+
+	c->durable.reload = false;
+	c->durable.lost = 0;
+	ticket_reopen(t, c);
+	if (t->cancelled || t->taken)
+		return call_goto(c, STEP_settle);
+	if (c->record.n == 0 || s->ended || was_ended(c)) { /* never written again */
+		session_gone(s, t->self);
+		return change_refused(c, ERR_SESSION, ENDED_TEXT);
+	}
+	if (lost && lost == c->durable.version) {
+		c->op.taken = true;
+		return call_fail(c, ERR_OVERLOADED, "another replica goes on with the call");
+	}
+	if (!change_tries_left(c))
+		return change_refused(c, ERR_OVERLOADED, CHANGED_TEXT);
+	if (!session_loaded(c, s))
+		return change_refused(c, ERR_SESSION, ENDED_TEXT);
+	if (c->method == MCP_TOOLS_CALL)
+		return change_again(c, s);
+	c->replans++;
+	return bind_method(c);
+}
+
 enum verdict step_bind(struct call *c)
 {
 	struct ticket *t = ticket_of(c);
 
+	if (c->durable.reload)
+		return bind_reloaded(c);
 	if (!c->loaded) {
 		if (c->request->method != HTTP_POST && !bind_without_body(c))
 			return call_goto(c, STEP_reply);
 		bind_revision(c);
-		if (gateway.phase != PHASE_SERVING && !c->op.again &&
-		    (c->rpc.kind == RPC_REQUEST || c->rpc.kind == RPC_BATCH))
+		if (gateway.phase != PHASE_SERVING && !(gateway.phase == PHASE_DRAINING && gateway.succeeded) &&
+		    !c->op.again && (c->rpc.kind == RPC_REQUEST || c->rpc.kind == RPC_BATCH))
 			return call_fail(c, ERR_DRAINING, DRAINING_TEXT);
 		if (c->rpc.id.data)
 			t->request_id = xstrndup(c->rpc.id.data, c->rpc.id.n);

@@ -219,16 +219,22 @@ static void updated_forget(const char *connection, const char *uri)
 			free(TAKE(all->updated[i].uri));
 }
 
-void notify_updated(const struct connection *connection, const char *uri)
+void updated_elsewhere(const char *connection, const char *uri)
 {
 	struct listeners *all = &gateway.listeners;
 	size_t at = ++all->now[CHANGES_N] % ARRAY_LEN(all->updated);
 
 	OWNED_BY(THREAD_NET);
-	updated_forget(connection->name, uri);
+	updated_forget(connection, uri);
 	free(all->updated[at].uri);
 	free(all->updated[at].connection);
 	all->updated[at].uri = xstrdup(uri);
-	all->updated[at].connection = xstrdup(connection->name);
+	all->updated[at].connection = xstrdup(connection);
 	changes_walk();
+}
+
+void notify_updated(const struct connection *connection, const char *uri)
+{
+	updated_elsewhere(connection->name, uri);
+	replica_tell(TALE_UPDATED, json_pack("{s:s, s:s}", "connection", connection->name, "uri", uri));
 }

@@ -3,6 +3,8 @@
 
 #include <string.h>
 
+#include "snowgate/kill.h"
+
 /* ---- a key that was used before ---- */
 
 /* The claim of an operation that is no more: out of the way, and once more. */
@@ -33,6 +35,7 @@ static void claimed_done(struct store_work *w)
 	} else if (journal_join(c, operation->key, operation->version, buf_slice(&operation->out))) {
 		if (!c->op.version)
 			*c->op.id = '\0';
+		KILL_POINT(claim_joined);
 		piece_go_on(p, c->op.version ? STEP_intent : STEP_sign);
 	} else {
 		piece_go_on(p, STEP_settle);
@@ -51,9 +54,16 @@ static void claim_done(struct store_work *w)
 		piece_go_on(p, STEP_settle);
 		return;
 	}
-	if (item->rc == STORE_OK && item->out.n < sizeof id)
-		snprintf(id, sizeof id, "%s", buf_text(&item->out));
+	if (item->rc == STORE_OK)
+		(void)piece_key(item, sizeof id, id);
 	c->op.claimed = *id && strcmp(id, c->op.id) == 0;
+	if (!*id && c->op.again)
+		c->op.claimed = true; /* and is no more */
+	if (!*id && !c->op.again && !operation_begin_anew(c)) {
+		store_refused(c, "claim");
+		piece_go_on(p, STEP_settle);
+		return;
+	}
 	if (!*id || c->op.claimed) { /* gone meanwhile; or this very operation's, which begins again */
 		piece_go_on(p, STEP_intent);
 		return;
@@ -66,6 +76,7 @@ static void claim_done(struct store_work *w)
 
 void claim_read(struct piece *p)
 {
+	KILL_POINT(claim_found);
 	piece_clear(p);
 	p->work.done = claim_done;
 	piece_add(p, STORE_GET, RECORD_CLAIM, p->call->op.claim)->out = buf_with_ceiling(STORE_KEY_MAX);

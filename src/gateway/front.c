@@ -154,6 +154,8 @@ static bool front_offers_stream(const struct request *rq)
 /* While calls end, their clients may still answer questions and cancel; requests are refused when they are read. */
 static bool front_closed(const struct request *rq)
 {
+	if (gateway.phase == PHASE_DRAINING && gateway.succeeded) /* who is connected is served: each answer closes */
+		return rq->method == HTTP_GET;
 	return gateway.phase == PHASE_REFUSING || (gateway.phase == PHASE_DRAINING && rq->method != HTTP_POST);
 }
 
@@ -208,6 +210,12 @@ static void front_room(void *ctx, handle_t exchange)
 		export_go_on(t);
 }
 
+static void front_succeeded(void *ctx)
+{
+	(void)ctx;
+	drain_begin();
+}
+
 static bool front_ready(void *ctx)
 {
 	(void)ctx;
@@ -220,6 +228,7 @@ const struct transport_ops front_ops = {
     .gone = front_gone,
     .room = front_room,
     .ready = front_ready,
+    .succeeded = front_succeeded,
     .refuse = front_refuse,
 };
 

@@ -8,6 +8,8 @@
 #include <string.h>
 #include <sys/stat.h>
 
+#include "snowgate/kill.h"
+
 #define TICKETS_MAX             100000u
 #define ACCOUNTS_MAX            100000u
 #define SWEEP_EVERY             (5 * USEC_PER_S)
@@ -141,14 +143,6 @@ static bool drain_over(void)
 	return open == 0 && gateway.transport->open(gateway.transport) == 0;
 }
 
-static void drain_look(struct timer *t)
-{
-	if (drain_over())
-		gateway.transport->loop_end(gateway.transport);
-	else
-		timer_set(gateway.wheel, t, clock_now() + DRAIN_LOOK);
-}
-
 static void drain_last(struct timer *t)
 {
 	(void)t;
@@ -156,24 +150,54 @@ static void drain_last(struct timer *t)
 }
 
 /* What the store knows goes on at Snowflake, and is taken up again by whoever serves the store next: its client comes
- * back for the answer. */
+ * back for the answer, to its stream or by its key. */
 static bool drain_leave(struct ticket *t)
 {
 	struct listener *l;
 
 	if (gateway.conf->store_kind != STORE_KIND_MEMORY && t->task.told) {
+		KILL_POINT(leave_before);
 		t->left = true;
 		task_forget(t);
 		return true;
 	}
-	if (gateway.conf->store_kind == STORE_KIND_MEMORY || !t->stream || !t->stream->holds || !*t->operation)
+	if (gateway.conf->store_kind == STORE_KIND_MEMORY || !t->stream || !t->stream->holds || !t->journaled)
 		return false;
 	l = t->stream->exchange ? listener_by_exchange(t->stream->exchange) : NULL;
+	if (l && !listener_can_return(l))
+		return false;
+	KILL_POINT(leave_before);
 	t->left = true;
 	ticket_leave_stream(t);
 	if (l)
 		listener_close(l);
+	if (t->waiting || t->asking)
+		ticket_cancel(t, "drain"); /* nothing of it is under way: it comes home, and its record stays */
+	KILL_POINT(leave_after);
 	return true;
+}
+
+/* Who takes over goes on with all that is recorded; what can be recorded now, is. */
+static void drain_hand_on(handle_t h, void *object, void *ctx)
+{
+	struct ticket *t = object;
+
+	(void)h, (void)ctx;
+	if (ticket_answered(t) || gateway.conf->store_kind == STORE_KIND_MEMORY)
+		return;
+	if (!t->stream && t->tell.may_stream && t->tell.revision >= REVISION_2025_11_25 && t->by_header)
+		(void)ticket_stream(t);
+	(void)drain_leave(t);
+}
+
+static void drain_look(struct timer *t)
+{
+	if (gateway.succeeded)
+		handle_each(gateway.tickets, drain_hand_on, NULL);
+	if (drain_over())
+		gateway.transport->loop_end(gateway.transport);
+	else
+		timer_set(gateway.wheel, t, clock_now() + DRAIN_LOOK);
 }
 
 static void drain_refuse(handle_t h, void *object, void *ctx)
@@ -191,7 +215,9 @@ static void drain_refuse(handle_t h, void *object, void *ctx)
 		answer_error(&a, NULL, t->modern ? ERA_MODERN : ERA_LEGACY, ticket_request_id(t), &fault);
 	answer_retry_after(&a, USEC_PER_S);
 	ticket_answer(t, &a);
-	ticket_cancel(t, "drain");
+	t->left = t->keyed && gateway.conf->store_kind != STORE_KIND_MEMORY && !t->waiting && !t->asking;
+	if (!t->left)
+		ticket_cancel(t, "drain");
 }
 
 /* The time is up: who still waits is answered, and what runs for him is cancelled. */
@@ -204,22 +230,32 @@ static void drain_timeout(struct timer *t)
 	timer_set(gateway.wheel, t, clock_now() + DRAIN_LAST);
 }
 
-static void drain_deliver(struct mail *m)
+void drain_begin(void)
 {
+	struct transport *t = gateway.transport;
+
 	OWNED_BY(THREAD_NET);
-	free(m);
 	if (gateway.phase != PHASE_SERVING) {
 		timer_set(gateway.wheel, &gateway.drain, clock_now());
 		return;
 	}
 	gateway.phase = PHASE_DRAINING;
-	log_event(LOG_INFO, "draining", log_number("calls", tickets_unanswered()));
-	gateway.transport->listen_off(gateway.transport);
+	t->listen_off(t);
+	gateway.succeeded = t->lives_on && t->lives_on(t);
+	log_event(LOG_INFO, "draining", log_number("calls", tickets_unanswered()),
+		  log_bool("succeeded", gateway.succeeded));
 	listeners_drain();
 	gateway.drain.fire = drain_timeout;
-	timer_set(gateway.wheel, &gateway.drain, clock_now() + gateway.conf->listen_drain);
+	timer_set(gateway.wheel, &gateway.drain,
+		  clock_now() + (gateway.succeeded ? gateway.conf->listen_handover_drain : gateway.conf->listen_drain));
 	gateway.look.fire = drain_look;
 	timer_set(gateway.wheel, &gateway.look, clock_now());
+}
+
+static void drain_deliver(struct mail *m)
+{
+	free(m);
+	drain_begin();
 }
 
 void gateway_drain(void)
@@ -259,7 +295,7 @@ static void net_main(void *arg)
 	(void)arg;
 	gateway.sweep.fire = sweep;
 	timer_set(gateway.wheel, &gateway.sweep, clock_now() + SWEEP_EVERY);
-	durable_left();
+	leases_start();
 	gateway.transport->loop(gateway.transport);
 	net_end(TAKE(gateway.transport));
 	handle_each(gateway.tickets, go_on, NULL); /* nobody makes room any more */
@@ -378,6 +414,7 @@ static void state_new(const struct conf *conf, struct keyring *keys)
 	gateway.conf = conf;
 	gateway.keys = keys;
 	gateway.stored = true;
+	gateway.forgotten.last = &gateway.forgotten.first;
 	crypt_random(&gateway.asked,
 		     sizeof gateway.asked); /* no two processes that share sessions ask by the same ids */
 	gateway.asked >>= 16;
@@ -396,6 +433,7 @@ static void state_new(const struct conf *conf, struct keyring *keys)
 
 static void state_free(void)
 {
+	forgotten_free();
 	wheel_free(gateway.wheel);
 	handle_table_free(gateway.tickets);
 	account_table_free(gateway.accounts);
@@ -432,6 +470,8 @@ static void health_deliver(struct mail *m)
 
 	OWNED_BY(THREAD_NET);
 	gateway.stored = h->ready;
+	if (h->ready)
+		leases_wait();
 	free(h);
 }
 
@@ -444,13 +484,7 @@ static void store_health(bool ready, const char *why)
 	mail_post(THREAD_NET, &h->mail);
 }
 
-/* What other replicas do is read from the records themselves. */
-static void store_heard(const char *channel, struct slice value)
-{
-	(void)channel, (void)value;
-}
-
-static const struct store_ops store_ops = {.health = store_health, .heard = store_heard};
+static const struct store_ops store_ops = {.health = store_health, .heard = replica_heard};
 static const struct snowflake_ops upstream_ops = {.answer_early = answer_early, .notice = call_notice};
 
 static bool drivers_start(const struct conf *conf, transport_start_f *start, char *why, size_t size)

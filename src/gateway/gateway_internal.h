@@ -34,6 +34,8 @@ struct task_get {
 	size_t id_n;
 	char id[]; /* raw JSON */
 };
+/* What replicas tell each other; replica.h */
+enum tale { TALE_CANCEL, TALE_ENDED, TALE_REPLY, TALE_WATCHES, TALE_TAKEN, TALE_UPDATED, TALES_N };
 
 /* NET's record of a call that is on its way: what a cancel, a departure or a deletion needs to find. It lives from the
  * call's birth to its end, wherever the call is.
@@ -53,10 +55,13 @@ struct ticket {
 	uint64_t first_ask; /* number of its first open question */
 	char *request_id;   /* raw token, for notifications/cancelled; NULL for none */
 	bool slot, cancelled, modern;
+	bool keyed;                        /* its client can come back by an idempotency key */
 	bool left;                         /* to the process that comes after this one */
 	bool taken;                        /* by another process, which answers */
 	bool adopts;                       /* its call begins again, and has not been given its stream yet */
-	char operation[OPERATION_ID_SIZE]; /* its record's id, once its stream is in it; "" before */
+	char operation[OPERATION_ID_SIZE]; /* its record's id; "": it has none, as far as is known here */
+	uint64_t version;                  /* of that record, while the call holds it; else 0 */
+	bool journaled;                    /* its stream is in the record */
 	uint64_t recorded;                 /* number of the event that its answer is, where the store has it; else 0 */
 	char result[20];                   /* GET /results: the request's id; "" for all others */
 	bool exports;                      /* its answer is a stream of bytes, which is open */
@@ -144,8 +149,10 @@ struct gateway {
 	struct ticket *by_exchange[1024], *by_task[1024];
 	struct wheel *wheel;
 	struct transport *transport;
-	struct timer sweep, drain, look;
+	struct timer sweep, leases, drain, look;
+	usec_t leases_look; /* nothing of others is looked for before */
 	enum { PHASE_SERVING, PHASE_DRAINING, PHASE_REFUSING } phase;
+	bool succeeded; /* it stops, and somebody else serves after it at once: new clients wait for him */
 	/* The last ids that were deleted, so that a record on its way back from the store does not revive one. */
 	char ended[256][SESSION_ID_SIZE];
 	size_t ended_n;
@@ -154,7 +161,11 @@ struct gateway {
 	struct listeners listeners;
 	struct ticket *asking; /* tickets whose call waits for its client */
 	size_t asking_bytes;
-	uint64_t asked;           /* questions sent so far: no two have the same id */
+	uint64_t asked; /* questions sent so far: no two have the same id */
+	struct {
+		struct forgotten *first, **last;
+		size_t n;
+	} forgotten;
 	struct seal_keys sealing; /* request states; read-only after start */
 	struct seal_keys journal; /* messages and events in the store; read-only after start, any thread */
 	bool stored;              /* the store is well */
@@ -180,8 +191,13 @@ void ticket_cancel(struct ticket *t, const char *cause);
 void ticket_left(struct ticket *t); /* its client has left and cannot come back for the answer */
 /* Every ticket of this session (and, where there is one, with this raw request id), but for the one that asks. */
 void tickets_cancel(const struct session *s, struct slice request_id, handle_t asking, const char *cause);
+/* Another replica goes on with this operation, since its record has this version: the call here ends untold. */
+void tickets_taken(const char *operation, int64_t version);
 size_t tickets_unanswered(void);
 size_t tickets_awaited(void); /* also those that are cancelled: Snowflake is being told */
+
+/* ---- gateway.c ---- */
+void drain_begin(void);
 
 /* ---- listener.c ---- */
 /* May this account open another stream? Its own limit, its share of connections, and that of all streams. */
@@ -190,6 +206,8 @@ bool listener_room(const struct account *a, const struct limits *l);
 struct listener *listener_open(enum listener_kind kind, handle_t exchange, struct account *a, struct session *s,
 			       struct answer *head);
 void listener_close(struct listener *l); /* ends its exchange */
+/* Does its client have an event id to come back with? */
+bool listener_can_return(const struct listener *l);
 struct listener *listener_by_exchange(handle_t exchange);
 void listener_gone(struct listener *l); /* its client has left */
 /* Sends what it is behind with, as far as the client takes it. *l may be gone afterwards. */
@@ -205,6 +223,7 @@ bool listener_stays(struct listener *l, enum stream_sent sent);
 /* Tells everybody whom it concerns that a list has changed, that a resource was updated. */
 void notify_changed(enum change change);
 void notify_updated(const struct connection *connection, const char *uri);
+void updated_elsewhere(const char *connection, const char *uri); /* the same, heard of another replica */
 /* Tells a listener what it is behind with. It may be gone afterwards. */
 void listener_tell(struct listener *l);
 void changes_walk(void); /* tells all of them, a slice in each turn of the loop */
@@ -222,7 +241,7 @@ enum verdict bind_subscribe(struct call *c, bool on);
  * not shown to its client before its record is in the store. */
 bool ticket_stream(struct ticket *t);
 /* The call's own stream is in its record now; or could not be put there, and is one without ids. */
-void ticket_journaled(struct ticket *t, const char *operation, bool fine);
+void ticket_journaled(struct ticket *t, const char *operation, uint64_t version, bool fine);
 bool ticket_unrecorded(const struct ticket *t); /* it has a stream that waits for that */
 /* Asks for it again, wherever the call is. */
 void ticket_record(struct ticket *t);
@@ -235,6 +254,10 @@ bool answer_has_rows(const struct call *c);        /* rows are not for the store
 struct heard ticket_heard(const struct ticket *t); /* of one with a stream or a task */
 /* The first thing a reader gets who can come back: where he is, and after what time he may (2025-11-25). */
 void stream_prime(struct listener *l, uint64_t number);
+/* The work is not over after all: what ticket_conclude() and the handler have made of it is taken back. */
+void ticket_reopen(struct ticket *t, struct call *c);
+/* Nothing more will come here, not even a response. */
+void stream_abandon(struct ticket *t);
 /* Adds an event to a call's stream and sends it on. False where there is no room. */
 bool ticket_event(struct ticket *t, struct slice data, bool last);
 void ticket_leave_stream(struct ticket *t); /* its stream is somebody else's */
@@ -276,7 +299,8 @@ bool ask_complete(const struct call *c);
 void ask_over(struct ticket *t); /* the answers are there, or will not come: its call goes on */
 /* What a client has answered to question `i`. */
 void ask_take(struct ticket *t, size_t i, const json_t *result);
-void ask_leave(struct ticket *t); /* its call no longer waits for answers */
+bool ask_shaped(const struct rpc *rpc); /* could it answer a question of another replica? */
+void ask_leave(struct ticket *t);       /* its call no longer waits for answers */
 /* What a modern request brings back from an input_required. ERR_OK, or c->fault is set. NET or WORKER. */
 int ask_resume(struct call *c) MUST_USE;
 
@@ -336,7 +360,30 @@ void reply_answer(struct call *c, const struct ticket *t);
 /* A call that begins again, and what became of its stream is known. */
 enum verdict bind_again(struct call *c);
 /* The session as it is now must be in the store before the call is answered. */
-void durable_session(struct call *c, const struct session *s);
+void durable_session(struct call *c, struct session *s);
+/* It was deleted: its calls but for `asking` are cancelled, its streams end. */
+void session_gone(struct session *s, handle_t asking);
+void session_gone_id(const char *id); /* its record, on its way back from the store, does not revive it */
+
+/* ---- settle.c ---- */
+#define CHANGED_TEXT "the session is being changed by others; try again"
+#define ENDED_TEXT   "the session ended meanwhile"
+/* The session has changed under the call: the plan is made again from what it is now. */
+enum verdict change_again(struct call *c, const struct session *s);
+bool change_tries_left(const struct call *c);
+
+/* ---- durable.c ---- */
+/* Another replica has changed the session, which is in memory here: it is read again. */
+void session_look(const struct session *s);
+/* What a call has put is what the session is. */
+void session_committed(struct call *c, struct session *s);
+
+/* ---- replica.c: what the replicas on one store tell each other ---- */
+/* Tells the others; takes `message`. Nothing happens on a store that is not shared. From any thread. */
+void replica_tell(enum tale tale, json_t *message);
+/* The same before the call is answered, which ends with that; on a shared store only. */
+enum verdict call_tell(struct call *c, enum tale tale, json_t *message);
+void replica_heard(const char *channel, struct slice value); /* STORE: store_ops */
 
 /* ---- piece.c ---- */
 #define GROUP_SIZE 33 /* the store's group of a principal: 32 hex digits and a NUL */
@@ -356,7 +403,7 @@ static inline bool call_takes_task(const struct call *c)
 /* So often a task should be asked for at most. */
 #define TASK_POLL_MS 1000
 void task_due(struct timer *timer); /* of tell.timer: it has not been answered quickly */
-void task_journaled(struct ticket *t, const char *operation, int64_t created, bool fine);
+void task_journaled(struct ticket *t, const char *operation, uint64_t version, int64_t created, bool fine);
 /* The task that the record is of; from now on it is found by its id. */
 void task_take(struct ticket *t, const struct journal *j);
 /* The log of one that begins again has been read: whether it is still wanted is known. */
@@ -377,9 +424,8 @@ bool task_listen(struct call *c, struct listen *l);
 void task_listened(const struct call *c, struct listener *l);
 
 /* ---- event.c ---- */
-/* An event of a recorded stream; stream_told() tells. */
-void event_post(const struct session *s, const struct stream *stream, const char *operation,
-		const struct stream_event *e);
+/* An event of the ticket's recorded stream; stream_told() tells. */
+void event_post(const struct ticket *t, const struct stream *stream, const struct stream_event *e);
 
 /* ---- resume.c ---- */
 /* What STEP_resume found. */
@@ -393,9 +439,19 @@ struct found {
 	struct store_row *events;
 };
 
-/* ---- lease.c ---- */
-/* Takes up what a process before this one left under way. */
-void durable_left(void);
+/* ---- lease.c: who holds an operation ---- */
+/* From now on this process renews what it holds, and takes up what others have left: at once what a process before it
+ * did, and on a shared store what any other one does. */
+void leases_start(void);
+/* The store is well again: who holds something has a lease's time to say so before it is taken from him. */
+void leases_wait(void);
+void leases_soon(void); /* the store could not be reached, and something has to be done once it can */
+/* The operation is nobody's for so long, milliseconds; STORE_NO_DUE: for ever. */
+void lease_set(const struct principal *p, const char *operation, uint64_t version, int64_t due_ms);
+
+/* ---- forget.c ---- */
+void forgotten_again(void); /* what the store could not forget when it was to */
+void forgotten_free(void);
 
 /* ---- adopt.c: work that another process, or another call, has begun ---- */
 /* An operation that has not ended: its call begins again, and finds its statement where it is. */
@@ -404,7 +460,7 @@ void adopt_left(const char *id, uint64_t version, struct slice record);
  * none of this session's, or cannot be gone on with. */
 struct stream *adopt_stream(struct call *c, struct session *s);
 /* A task that nobody works on: its call begins again. False: it cannot. */
-bool adopt_task(struct journal *j);
+bool adopt_task(struct journal *j, struct slice record);
 /* The same for one that has ended with rows: they go to the tasks/get of `asker`, whose exchange is now its call's. */
 bool adopt_rows(struct journal *j, struct ticket *asker);
 /* Its call is over: a stream that it was begun for and never had goes. */

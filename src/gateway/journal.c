@@ -14,15 +14,35 @@ static const char *const states[] = {[STATEMENT_NEW] = "new",         [STATEMENT
 				     [STATEMENT_FAILED] = "failed",   [STATEMENT_CANCELLED] = "cancelled",
 				     [STATEMENT_UNKNOWN] = "unknown"};
 
-static const char *const kinds[] = {
-    [PRINCIPAL_NONE] = "none", [PRINCIPAL_LOCAL] = "local", [PRINCIPAL_KEY] = "key", [PRINCIPAL_TOKEN] = "token"};
-
 static int index_of(const char *const *names, size_t n, const char *name)
 {
 	for (size_t i = 0; name && i < n; i++)
 		if (strcmp(names[i], name) == 0)
 			return (int)i;
 	return -1;
+}
+
+/* ---- what we know: members not listed here belong to newer programs and are kept ---- */
+
+static const char *const known[] = {"format", "reader", "principal", "created", "deadline", "elapsed",
+				    "stream", "digest", "request",   "handle",  "state",    "write",
+				    "sealed", "task",   "updated",   NULL};
+static const char *const known_principal[] = {"kind", "issuer", "subject", "group", NULL};
+static const char *const known_sealed[] = {"body",     "accept",  "base",    "agent",   "traceparent", "tracestate",
+					   "protocol", "session", "context", "answers", NULL};
+static const char *const known_context[] = {"database", "schema", "warehouse", "role", "parameters", NULL};
+
+/* Of an object and of one object in it. */
+static json_t *unknown_of(const json_t *o, const char *const *members, const char *in, const char *const *of_it)
+{
+	const json_t *inner = json_object_get(o, in);
+	json_t *unknown = json_without(o, members), *rest = json_is_object(inner) ? json_without(inner, of_it) : NULL;
+
+	if (rest) {
+		unknown = unknown ? unknown : json_object();
+		json_object_set_new(unknown, in, rest);
+	}
+	return unknown;
 }
 
 /* ---- sealing ---- */
@@ -76,6 +96,12 @@ static json_t *secret_of(const struct call *c)
 	json_object_set_new(o, "context", context_whole(&c->context));
 	if (c->answers && !c->unasked)
 		json_object_set(o, "answers", c->answers);
+	if (c->op.sealed) {
+		json_t *unknown = unknown_of(c->op.sealed, known_sealed, "context", known_context);
+
+		json_object_update_recursive(o, unknown);
+		json_decref(unknown);
+	}
 	return o;
 }
 
@@ -95,17 +121,6 @@ static bool put_sealed(json_t *o, const struct seal_keys *keys, const struct cal
 	buf_free(&sealed);
 	buf_free(&text);
 	return fine;
-}
-
-static json_t *principal_json(const struct principal *p)
-{
-	json_t *o = json_object();
-
-	put_text(o, "kind", kinds[p->kind]);
-	put_text(o, "issuer", p->issuer);
-	put_text(o, "subject", p->subject);
-	put_text(o, "group", p->group);
-	return o;
 }
 
 /* When the client's patience ends: nothing is sent for the first time after that. */
@@ -135,6 +150,7 @@ bool journal_write(struct buf *b, const struct seal_keys *keys, const struct cal
 	json_object_set_new(o, "reader", json_integer(READER));
 	json_object_set_new(o, "principal", principal_json(&c->request->principal));
 	json_object_set_new(o, "created", json_integer(c->op.created));
+	json_object_set_new(o, "born", json_integer(clock_wall_usec() - (clock_now() - c->born)));
 	json_object_set_new(o, "deadline", json_integer(deadline_of(c)));
 	json_object_set_new(o, "elapsed", json_integer(c->elapsed));
 	json_object_set_new(o, "updated", json_integer(clock_wall()));
@@ -142,6 +158,8 @@ bool journal_write(struct buf *b, const struct seal_keys *keys, const struct cal
 	put_text(o, "task", c->op.task);
 	put_text(o, "digest", c->op.digest);
 	put_statement(o, c);
+	if (c->op.unknown_members)
+		json_object_update_recursive(o, c->op.unknown_members);
 	fine = put_sealed(o, keys, c) && json_write(b, o);
 	json_decref(o);
 	return fine;
@@ -157,15 +175,6 @@ static bool get_text(char *out, size_t size, const json_t *o, const char *key)
 		return false;
 	snprintf(out, size, "%s", text ? text : "");
 	return true;
-}
-
-static bool get_principal(struct principal *p, const json_t *o)
-{
-	int kind = index_of(kinds, ARRAY_LEN(kinds), json_text_of(o, "kind"));
-
-	*p = (struct principal){.kind = kind > 0 ? (enum principal_kind)kind : PRINCIPAL_NONE};
-	return kind > 0 && get_text(p->issuer, sizeof p->issuer, o, "issuer") &&
-	       get_text(p->subject, sizeof p->subject, o, "subject") && get_text(p->group, sizeof p->group, o, "group");
 }
 
 static json_t *get_sealed(const json_t *o, const struct seal_keys *keys, const char *id)
@@ -191,11 +200,13 @@ static bool get_members(struct journal *j, const json_t *o)
 	j->state = state < 0 ? STATEMENT_NEW : (enum statement_state)state;
 	j->write = json_bool_of(o, "write", false);
 	j->created = json_int_of(o, "created", 0);
+	j->born = json_int_of(o, "born", j->created * USEC_PER_S);
 	j->deadline = json_int_of(o, "deadline", 0);
 	j->elapsed = json_int_of(o, "elapsed", 0);
 	j->updated = json_int_of(o, "updated", j->created);
+	j->newer = json_int_of(o, "reader", 0) > FORMAT;
 	return json_int_of(o, "reader", INT64_MAX) <= FORMAT &&
-	       get_principal(&j->principal, json_object_get(o, "principal")) &&
+	       principal_from_json(&j->principal, json_object_get(o, "principal")) &&
 	       get_text(j->stream, sizeof j->stream, o, "stream") && get_text(j->task, sizeof j->task, o, "task") &&
 	       get_text(j->request_id, sizeof j->request_id, o, "request") &&
 	       get_text(j->handle, sizeof j->handle, o, "handle") && get_text(j->digest, sizeof j->digest, o, "digest");
@@ -212,16 +223,18 @@ bool journal_read(struct journal *j, const struct seal_keys *keys, const char *i
 		return false;
 	memcpy(j->id, id, strlen(id) + 1);
 	fine = json_is_object(o) && get_members(j, o);
-	if (fine)
+	if (fine) {
 		j->sealed = get_sealed(o, keys, id);
+		j->unknown = unknown_of(o, known, "principal", known_principal);
+	}
 	json_decref(o);
 	return fine;
 }
 
 void journal_clear(struct journal *j)
 {
-	json_decref(j->sealed);
-	j->sealed = NULL;
+	json_decref(TAKE(j->sealed));
+	json_decref(TAKE(j->unknown));
 }
 
 bool journal_over(const struct journal *j)

@@ -34,12 +34,15 @@ struct journal {
 	bool write;
 	int64_t created, deadline; /* wall seconds; deadline 0: none */
 	int64_t updated;           /* when it was written, wall seconds */
+	usec_t born;               /* wall time at which the call began */
 	usec_t elapsed;            /* call.elapsed */
 	json_t *sealed;            /* the message and what came with it; NULL where it cannot be read */
+	json_t *unknown;           /* members that a newer program has written, for the next record; mostly NULL */
+	bool newer;                /* journal_read() was false, since only newer programs may read it: leave it alone */
 };
-/* Appends the record of the call as it is now. */
+/* Appends the record of the call as it is now, with the members that only a newer program knows. */
 bool journal_write(struct buf *b, const struct seal_keys *keys, const struct call *c) MUST_USE;
-/* False, and nothing to clear, where it is no record, or one for newer programs only. */
+/* False, and nothing to clear, where it is no record, or one for newer programs only (j->newer). */
 bool journal_read(struct journal *j, const struct seal_keys *keys, const char *id, uint64_t version,
 		  struct slice record) MUST_USE;
 void journal_clear(struct journal *j);

@@ -139,7 +139,7 @@ static enum verdict get_resumed(struct call *c, struct ticket *t, const char *la
 	if (!s && c->found && adopt_stream(c, t->session))
 		s = stream_find(&t->session->streams, id, number);
 	if (!s)
-		return resume_refused(c, "unknown");
+		return c->fault.err == ERR_OK ? resume_refused(c, "unknown") : call_goto(c, STEP_reply);
 	return stream_over(s, number) ? resume_refused(c, "over") : resume_call(c, t, s, number);
 }
 

@@ -281,6 +281,11 @@ static void lifetime_over(struct timer *t)
 	ageing_set();
 }
 
+bool listener_can_return(const struct listener *l)
+{
+	return l->primed || l->sent;
+}
+
 void listeners_drain(void)
 {
 	for (struct listener *l = gateway.listeners.oldest, *next; l; l = next) {

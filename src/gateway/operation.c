@@ -3,12 +3,11 @@
 
 #include <string.h>
 
-/* On a shared store nobody takes an operation over before its holder's statement has had its time. */
-#define HOLDER_SPARE_MS ((int64_t)60 * 1000)
+#include "snowgate/kill.h"
 
-int64_t due_of(const struct call *c)
+int64_t lease_of(const struct conf *conf)
 {
-	return store_shared() ? c->request->conf->snowflake_statement_timeout / USEC_PER_MS + HOLDER_SPARE_MS : 0;
+	return store_shared() ? conf->store_lease / USEC_PER_MS : 0;
 }
 
 void operation_begin(struct call *c)
@@ -39,9 +38,11 @@ bool piece_put_operation(struct piece *p, struct call *c, int64_t due_ms)
 
 	if (!journal_write(value, &gateway.journal, c))
 		return false;
-	item->version = c->op.version++;
-	p->wrote = true;
-	item = piece_add(p, STORE_PUT, RECORD_OPERATION, c->op.id);
+	item->version = c->op.version;
+	p->put = !c->op.version;
+	c->op.version += p->put;
+	c->op.lease_end = store_shared() ? clock_now() + c->request->conf->store_lease : 0;
+	item = piece_add(p, p->put ? STORE_PUT : STORE_KEEP, RECORD_OPERATION, c->op.id);
 	item->value = buf_slice(value);
 	item->ttl_ms = OPERATION_KEPT_MS;
 	item->due_ms = due_ms;
@@ -72,8 +73,9 @@ void operation_step_back(struct piece *p)
 {
 	bool nothing = p->work.rc == STORE_STALE || p->work.rc == STORE_FULL || !store_shared();
 
-	if (p->work.rc != STORE_OK && p->wrote && nothing)
+	if (p->work.rc != STORE_OK && p->put && nothing)
 		p->call->op.version--;
+	p->put = false;
 }
 
 /* ---- intent: before a write is sent ---- */
@@ -84,22 +86,6 @@ void store_refused(struct call *c, const char *what)
 	c->fault = (struct mcp_fault){ERR_OVERLOADED, "the store refused the record; try again", NULL};
 }
 
-static void forget_done(struct store_work *w)
-{
-	piece_free(container_of(w, struct piece, work));
-}
-
-/* What may have been recorded all the same must not be found and sent later. */
-void operation_forget(struct call *c)
-{
-	struct piece *p = piece_new(c, forget_done);
-
-	piece_del_operation(p, c);
-	store_post(&p->work);
-	*c->op.id = *c->op.stream = *c->op.task = '\0';
-	c->op.version = 0;
-}
-
 void operation_recorded(struct store_work *w)
 {
 	struct piece *p = container_of(w, struct piece, work);
@@ -108,21 +94,53 @@ void operation_recorded(struct store_work *w)
 	if (w->rc != STORE_OK) /* the statement runs, and its outcome is told all the same */
 		log_event(LOG_ERROR, "store_refused", log_text("request", p->call->request->id),
 			  log_text("what", "handle"));
+	else if (p->call->op.version)
+		KILL_POINT(handle_after);
 	piece_call_on(p);
 }
 
 /* ---- intent ---- */
 
-/* Its stream could not be recorded a while ago, and the record is not as far as was thought. */
-static bool begins_anew(struct call *c)
+/* On a shared store only while nobody can have taken it over. */
+bool operation_begin_anew(struct call *c)
 {
-	if (c->op.again || c->op.repeated || store_shared())
+	usec_t half = c->request->conf->store_lease / 2;
+
+	if (c->op.again || c->op.repeated || (c->op.lease_end && clock_now() > c->op.lease_end - half))
 		return false;
 	c->op.repeated = true;
 	c->op.version = 0;
 	*c->op.stream = '\0';
-	crypt_uuid(c->op.id);
 	return true;
+}
+
+void operation_lost(struct call *c)
+{
+	c->op.taken = true;
+	metric_count(METRIC_operations, "lost");
+	log_event(LOG_WARN, "operation_lost", log_text("request", c->request->id), log_text("operation", c->op.id));
+}
+
+/* It is another one's, or will be: only its caller, where he waits for this very answer, is told something. */
+static void operation_leave(struct call *c)
+{
+	struct statement *s = &c->plan[0];
+
+	operation_lost(c);
+	if (c->op.again)
+		return;
+	s->state = STATEMENT_UNKNOWN;
+	s->failure = (struct failure){.err = ERR_OUTCOME_UNKNOWN, .message = err_info(ERR_OUTCOME_UNKNOWN)->text};
+	tool_statement_error(c, s);
+}
+
+/* Where its statement was at Snowflake's door already, that is where it ends. */
+static void intent_failed(struct piece *p)
+{
+	struct call *c = p->call;
+
+	c->cancelled |= c->plan[0].job != NULL;
+	piece_go_on(p, c->plan[0].job ? STEP_sign : STEP_settle);
 }
 
 static void intent_done(struct store_work *w)
@@ -131,19 +149,25 @@ static void intent_done(struct store_work *w)
 	struct call *c = p->call;
 
 	operation_step_back(p);
-	p->wrote = false;
 	if (w->rc == STORE_OK) {
+		KILL_POINT(intent_after);
+		if (c->op.claim && !c->op.claimed)
+			KILL_POINT(claim_after);
 		c->op.claimed |= c->op.claim && !c->op.again;
 		piece_call_on(p);
 	} else if (w->rc == STORE_STALE && c->op.claim && !c->op.claimed) {
 		claim_read(p);
-	} else if (w->rc == STORE_STALE && begins_anew(c)) {
+	} else if (w->rc == STORE_STALE && operation_begin_anew(c)) {
 		piece_go_on(p, STEP_intent);
+	} else if (c->op.again || w->rc == STORE_STALE) {
+		operation_leave(c);
+		intent_failed(p);
 	} else {
 		store_refused(c, "intent");
-		if (w->rc != STORE_STALE && !*c->op.task) /* a task has to have its end */
+		store_refused(c, "intent");
+		if (!*c->op.task) /* a task has to have its end */
 			operation_forget(c);
-		piece_go_on(p, STEP_settle);
+		intent_failed(p);
 	}
 }
 
@@ -152,13 +176,16 @@ enum verdict step_intent(struct call *c)
 	struct piece *p = piece_new(c, intent_done);
 
 	operation_begin(c);
-	if (!piece_put_operation(p, c, due_of(c))) {
+	if (!piece_put_operation(p, c, lease_of(c->request->conf))) {
 		piece_free(p);
 		store_refused(c, "intent");
 		return call_goto(c, STEP_settle);
 	}
-	if (c->op.claim && !c->op.claimed)
+	KILL_POINT(intent_before);
+	if (c->op.claim && !c->op.claimed) {
+		KILL_POINT(claim_before);
 		piece_put_claim(p, c);
+	}
 	return piece_post(p, c, STEP_sign);
 }
 
@@ -169,7 +196,8 @@ enum verdict step_handle(struct call *c)
 	struct piece *p = piece_new(c, operation_recorded);
 
 	operation_begin(c);
-	if (piece_put_operation(p, c, due_of(c)))
+	KILL_POINT(handle_before);
+	if (piece_put_operation(p, c, lease_of(c->request->conf)))
 		return piece_post(p, c, STEP_poll);
 	piece_free(p);
 	return call_goto(c, STEP_poll);
@@ -181,6 +209,7 @@ struct journaled {
 	struct mail mail;
 	handle_t ticket;
 	bool fine;
+	uint64_t version;
 	char operation[OPERATION_ID_SIZE];
 	int64_t created;
 };
@@ -192,9 +221,9 @@ static void journaled_deliver(struct mail *m)
 
 	OWNED_BY(THREAD_NET);
 	if (t && t->stream)
-		ticket_journaled(t, d->operation, d->fine);
+		ticket_journaled(t, d->operation, d->version, d->fine);
 	else if (t && *t->task.id)
-		task_journaled(t, d->operation, d->created, d->fine);
+		task_journaled(t, d->operation, d->version, d->created, d->fine);
 	free(d);
 }
 
@@ -203,9 +232,13 @@ static void journal_done(struct store_work *w)
 	struct piece *p = container_of(w, struct piece, work);
 	struct journaled *d = xalloc(sizeof *d);
 
-	*d = (struct journaled){.mail = {.deliver = journaled_deliver}, .ticket = p->ticket, .fine = w->rc == STORE_OK};
+	*d = (struct journaled){.mail = {.deliver = journaled_deliver},
+				.ticket = p->ticket,
+				.fine = w->rc == STORE_OK,
+				.version = p->version};
 	memcpy(d->operation, p->operation, sizeof d->operation);
 	d->created = p->created;
+	KILL_POINT(stream_after);
 	piece_free(p);
 	mail_post(THREAD_NET, &d->mail);
 }
@@ -222,8 +255,10 @@ void journal_put(struct call *c, const struct heard *heard)
 	operation_begin(c);
 	p->ticket = c->ticket;
 	memcpy(p->operation, c->op.id, sizeof p->operation);
-	p->created = c->op.created;
-	if (piece_put_operation(p, c, due_of(c))) {
+	KILL_POINT(stream_before);
+	if (piece_put_operation(p, c, lease_of(c->request->conf))) {
+		p->created = c->op.created;
+		p->version = c->op.version;
 		store_post(&p->work);
 		return;
 	}

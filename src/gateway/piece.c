@@ -16,13 +16,19 @@ void group_of(char group[GROUP_SIZE], const struct principal *p)
 	buf_free(&hex);
 }
 
-struct piece *piece_new(struct call *c, void (*done)(struct store_work *))
+struct piece *piece_alone(const struct principal *group, void (*done)(struct store_work *))
 {
 	struct piece *p = xalloc(sizeof *p);
 
-	group_of(p->group, &c->request->principal);
-	p->work = (struct store_work){.group = p->group, .items = p->items, .done = done};
+	if (group)
+		group_of(p->group, group);
+	p->work = (struct store_work){.group = group ? p->group : NULL, .items = p->items, .done = done};
 	return p;
+}
+
+struct piece *piece_new(struct call *c, void (*done)(struct store_work *))
+{
+	return piece_alone(&c->request->principal, done);
 }
 
 struct store_item *piece_add(struct piece *p, enum store_verb verb, enum record_kind kind, const char *key)
@@ -40,6 +46,15 @@ struct buf *piece_value(struct piece *p, size_t ceiling)
 	assert(p->values_n < PIECE_VALUES);
 	p->values[p->values_n] = buf_with_ceiling(ceiling);
 	return &p->values[p->values_n++];
+}
+
+bool piece_key(const struct store_item *item, size_t size, char *key)
+{
+	*key = '\0';
+	if (!store_key_fits(buf_text(&item->out)) || strlen(buf_text(&item->out)) >= size)
+		return false;
+	snprintf(key, size, "%s", buf_text(&item->out));
+	return true;
 }
 
 void piece_clear(struct piece *p)

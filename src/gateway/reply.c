@@ -136,7 +136,7 @@ void reply_answer(struct call *c, const struct ticket *t)
 /* What is known as a task, or was to be, has its end in the store, or is no more there, before it is answered. */
 static bool lacks_end(const struct call *c, const struct ticket *t)
 {
-	return *c->op.task && c->op.version && !c->op.over && !c->op.ended && !t->left;
+	return *c->op.task && c->op.version && !c->op.over && !c->op.ended && !t->left && !t->taken && !c->op.taken;
 }
 
 enum verdict step_reply(struct call *c)
@@ -150,11 +150,13 @@ enum verdict step_reply(struct call *c)
 	}
 	slot_release(t);
 	t->recorded = c->op.number;
-	t->taken = c->op.taken;
+	t->taken |= c->op.taken;
 	if (c->op.again)
 		adopt_end(c, t);
-	if (c->durable.put && c->fault.err != ERR_OK && t->session)
+	if (c->durable.put && t->session && c->fault.err != ERR_OK)
 		t->session->doubtful = true;
+	else if (c->durable.put && t->session && store_shared())
+		session_committed(c, t->session);
 	if (!answered && !c->http.status)
 		reply_answer(c, t);
 	if (t->get && !answered)

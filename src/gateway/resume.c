@@ -51,8 +51,7 @@ static void resume_done(struct store_work *w)
 	if (w->rc != STORE_OK) {
 		p->call->fault = (struct mcp_fault){ERR_OVERLOADED, "the store cannot be read now; try again", NULL};
 		p->next = STEP_reply;
-	} else if (item->rc == STORE_OK && item->kind != RECORD_OPERATION && item->out.n < sizeof id) {
-		snprintf(id, sizeof id, "%s", buf_text(&item->out));
+	} else if (item->rc == STORE_OK && item->kind != RECORD_OPERATION && piece_key(item, sizeof id, id)) {
 		piece_clear(p);
 		piece_add(p, STORE_GET, RECORD_OPERATION, id)->out = buf_with_ceiling(STORE_VALUE_MAX);
 		piece_add(p, STORE_EVENTS, RECORD_OPERATION, id)->most = STORE_ROWS_MAX;

@@ -41,8 +41,7 @@ static struct session *change_new_session(struct call *c, struct ticket *t)
 	return s;
 }
 
-/* Two changed the session at once: the loser plans again from what the winner left. */
-static enum verdict change_again(struct call *c, const struct session *s)
+enum verdict change_again(struct call *c, const struct session *s)
 {
 	for (size_t i = 0; i < c->plan_n; i++) {
 		buf_free(&c->plan[i].raw);
@@ -57,9 +56,15 @@ static enum verdict change_again(struct call *c, const struct session *s)
 	return call_goto(c, resolve_step(c));
 }
 
-static bool change_lost(const struct call *c, const struct session *s)
+bool change_tries_left(const struct call *c)
 {
-	return s->version != c->context_version && c->replans < REPLANS_MAX;
+	return c->replans < REPLANS_MAX;
+}
+
+/* Two changed the session at once: the loser reads what the winner left, and plans again from that. */
+static bool change_lost(const struct call *c, const struct ticket *t)
+{
+	return t->session && !c->change.create && t->session->version != c->context_version && change_tries_left(c);
 }
 
 /* False where the change cannot be made; the answer says so. */
@@ -76,9 +81,9 @@ static bool change_apply(struct call *c, struct ticket *t)
 	if (!s)
 		tool_error(c, ERR_OVERLOADED, NULL, NULL, "every session is busy; try again in a moment");
 	else if (s->ended)
-		tool_error(c, ERR_SESSION, NULL, NULL, "the session ended meanwhile");
+		tool_error(c, ERR_SESSION, NULL, NULL, ENDED_TEXT);
 	else
-		tool_error(c, ERR_INTERNAL, NULL, NULL, "the session is being changed by others; try again");
+		tool_error(c, ERR_OVERLOADED, NULL, NULL, CHANGED_TEXT);
 	return false;
 }
 
@@ -184,17 +189,29 @@ static bool settle_open(const struct call *c, const struct ticket *t)
 	return c->handler && c->fault.err == ERR_OK && !c->answer.is_error && !t->cancelled;
 }
 
+/* Another replica has taken it over. Who waits here all the same is told what is known here. */
+static enum verdict settled_elsewhere(struct call *c, const struct ticket *t)
+{
+	if (settle_open(c, t) && (c->change.wanted || c->handler->answer_on_net))
+		return call_fail(c, ERR_OVERLOADED, "another replica goes on with the call; ask again");
+	return call_goto(c, STEP_reply);
+}
+
 enum verdict step_settle(struct call *c)
 {
 	struct ticket *t = ticket_of(c);
 
-	if (tools_settle(c, t->slot && !t->cancelled))
+	if (tools_settle(c, t->slot && !t->cancelled && !t->taken))
 		return call_goto(c, STEP_sign);
 	slot_release(t);
+	if (t->taken)
+		return settled_elsewhere(c, t);
 	settle_allowance(c, t);
 	if (settle_open(c, t) && c->change.wanted) {
-		if (t->session && !c->change.create && change_lost(c, t->session))
-			return change_again(c, t->session);
+		if (change_lost(c, t)) {
+			c->durable.reload = true;
+			return call_goto(c, STEP_load);
+		}
 		if (change_apply(c, t))
 			c->handler->answer(c);
 	} else if (settle_open(c, t) && (c->handler->answer_on_net || c->plan_n == 0)) {
@@ -202,8 +219,9 @@ enum verdict step_settle(struct call *c)
 	}
 	settle_updates(c);
 	settle_counters(c, t->session);
-	if (t->left) /* its record stays for whoever serves the store next */
+	if (t->left || c->op.taken) /* its record is for whoever serves the store next */
 		return call_goto(c, STEP_reply);
 	ticket_conclude(t, c);
+	t->version = 0; /* nothing is renewed from now on */
 	return call_goto(c, c->durable.put || (c->op.version && !c->op.over) ? STEP_event : STEP_reply);
 }

@@ -73,7 +73,7 @@ struct heard ticket_heard(const struct ticket *t)
 
 bool ticket_unrecorded(const struct ticket *t)
 {
-	return t->stream && t->stream->holds && !*t->operation;
+	return t->stream && t->stream->holds && !t->journaled;
 }
 
 void ticket_record(struct ticket *t)
@@ -91,12 +91,14 @@ void ticket_record(struct ticket *t)
 }
 
 /* Each event once, in order; the store keeps the order. */
-static void events_post(struct stream *s, const struct session *session, const char *operation)
+static void events_post(const struct ticket *t)
 {
+	struct stream *s = t->stream;
+
 	for (const struct stream_event *e = s->first; e; e = e->next) {
 		if (e->number <= s->posted)
 			continue;
-		event_post(session, s, operation, e);
+		event_post(t, s, e);
 		s->posted = e->number;
 	}
 }
@@ -121,13 +123,15 @@ void stream_told(struct stream *s, uint64_t number, bool fine)
 	stream_pump(s);
 }
 
-void ticket_journaled(struct ticket *t, const char *operation, bool fine)
+void ticket_journaled(struct ticket *t, const char *operation, uint64_t version, bool fine)
 {
 	struct stream *s = t->stream;
 
 	if (fine) {
 		memcpy(t->operation, operation, sizeof t->operation);
-		events_post(s, t->session, operation);
+		t->version = version;
+		t->journaled = true;
+		events_post(t);
 	} else {
 		log_event(LOG_WARN, "stream_not_recorded", log_text("request", t->request_id));
 		stream_leave(s);
@@ -176,8 +180,8 @@ bool ticket_event(struct ticket *t, struct slice data, bool last)
 		return false;
 	if (s->holds && s->newest->number <= s->posted) /* the store has it: rendered again */
 		stream_commit(s, s->newest->number);
-	if (s->holds && *t->operation)
-		events_post(s, t->session, t->operation);
+	if (s->holds && t->journaled)
+		events_post(t);
 	if (last)
 		ticket_leave_stream(t);
 	stream_pump(s);
@@ -192,7 +196,7 @@ void ticket_leave_stream(struct ticket *t)
 }
 
 /* Nothing more will come, not even a response: a legacy call that its client has cancelled. */
-static void stream_abandon(struct ticket *t)
+void stream_abandon(struct ticket *t)
 {
 	struct stream *s = t->stream;
 	struct listener *l = s->exchange ? listener_by_exchange(s->exchange) : NULL;
@@ -270,7 +274,9 @@ static void stream_settled(struct ticket *t, struct answer *a)
 
 void ticket_finish(struct ticket *t, struct answer *a)
 {
-	if (t->stream->finished) {
+	if (t->taken && !t->stream->finished) {
+		stream_abandon(t);
+	} else if (t->stream->finished) {
 		stream_settled(t, a);
 	} else if (stream_unseen(t)) {
 		stream_drop(t);
@@ -329,9 +335,28 @@ void ticket_conclude(struct ticket *t, struct call *c)
 		heard = ticket_heard(t);
 		journal_put(c, &heard);
 		memcpy(t->operation, c->op.id, sizeof t->operation);
+		t->journaled = true;
 	}
-	events_post(s, t->session, t->operation);
+	t->version = c->op.version;
+	events_post(t);
 	conclude_with(t, c);
+}
+
+void ticket_reopen(struct ticket *t, struct call *c)
+{
+	if (t->stream && t->stream->finished) {
+		stream_take_back(gateway.streams, t->stream);
+		t->stream->posted = c->op.number - 1;
+	}
+	t->version = c->op.version;
+	t->task.last = 0;
+	c->op.last = 0;
+	c->op.number = 0;
+	answer_free(&c->http);
+	buf_clear(&c->result);
+	buf_clear(&c->answer.text);
+	buf_clear(&c->answer.structured);
+	c->answer.meta = NULL;
 }
 
 bool stream_release(handle_t ticket)
@@ -343,7 +368,7 @@ bool stream_release(handle_t ticket)
 	if (!t || !t->stream || !t->stream->exchange || !primes(t))
 		return false;
 	l = listener_by_exchange(t->stream->exchange);
-	if (!l->primed && !l->sent)
+	if (!listener_can_return(l))
 		return false;
 	ticket_leave_exchange(t);
 	listener_close(l);

@@ -183,7 +183,7 @@ static void answer_created(struct ticket *t)
 	answer_send(exchange, &a);
 }
 
-void task_journaled(struct ticket *t, const char *operation, int64_t created, bool fine)
+void task_journaled(struct ticket *t, const char *operation, uint64_t version, int64_t created, bool fine)
 {
 	OWNED_BY(THREAD_NET);
 	if (t->task.told)
@@ -198,6 +198,7 @@ void task_journaled(struct ticket *t, const char *operation, int64_t created, bo
 		return;
 	}
 	memcpy(t->operation, operation, sizeof t->operation);
+	t->version = version;
 	t->task.created = t->task.updated = created;
 	task_link(t);
 	log_event(LOG_INFO, "task", log_text("operation", operation),
@@ -351,8 +352,6 @@ static void give_back_answers(const struct call *c, struct ticket *t)
 		if (json_object_get(json_object_get(c->rpc.params, "inputResponses"), id))
 			json_object_del(t->asking->answers, t->asking->asks[i].key);
 	}
-	if (!store_shared())
-		t->asking->op.version--;
 }
 
 static void update_done(struct store_work *w)
@@ -375,7 +374,7 @@ static enum verdict update(struct call *c, struct ticket *t)
 		return acknowledge(c);
 	p = piece_new(c, update_done);
 	memcpy(c->op.task, t->task.id, sizeof c->op.task);
-	if (piece_put_operation(p, t->asking, due_of(t->asking)))
+	if (piece_put_operation(p, t->asking, lease_of(c->request->conf)))
 		return piece_post(p, c, STEP_resumed);
 	piece_free(p);
 	return call_fail(c, ERR_TOO_LARGE, "the answers are too large to be kept");
@@ -420,6 +419,8 @@ static enum verdict cancel(struct call *c, struct ticket *t)
 		return acknowledge(c);
 	t->task.unwanted = true;
 	p = piece_new(c, cancel_done);
+	if (t->version)
+		piece_add(p, STORE_CHECK, RECORD_OPERATION, t->operation)->version = t->version;
 	item = piece_add(p, STORE_APPEND, RECORD_OPERATION, t->operation);
 	item->number = 1;
 	item->value = SLICE("x");
@@ -544,7 +545,8 @@ static enum verdict with_record(struct call *c, struct journal *j)
 	} else if (c->found->due_ms > 0) {
 		v = with_holder(c, j);
 	} else {
-		struct ticket *t = adopt_task(j) ? task_here(j->task, &c->request->principal) : NULL;
+		struct ticket *t =
+		    adopt_task(j, buf_slice(&c->found->record)) ? task_here(j->task, &c->request->principal) : NULL;
 
 		v = t ? with_ticket(c, t) : with_nobody(c, j);
 	}

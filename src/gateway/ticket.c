@@ -3,6 +3,8 @@
 
 #include <string.h>
 
+#include "snowgate/kill.h"
+
 static struct ticket **bucket(handle_t exchange)
 {
 	return &gateway.by_exchange[(exchange ^ exchange >> 32) % ARRAY_LEN(gateway.by_exchange)];
@@ -63,6 +65,7 @@ void ticket_answer(struct ticket *t, struct answer *a)
 	handle_t exchange = t->exchange;
 
 	OWNED_BY(THREAD_NET);
+	KILL_POINT(answer_before);
 	if (t->batch) {
 		batch_answer(TAKE(t->batch), t->request_id, a);
 	} else if (t->stream) {
@@ -79,6 +82,7 @@ void ticket_answer(struct ticket *t, struct answer *a)
 	} else {
 		answer_free(a);
 	}
+	KILL_POINT(answer_after);
 }
 
 static void ticket_leave_session(struct ticket *t)
@@ -221,6 +225,46 @@ void tickets_cancel(const struct session *s, struct slice request_id, handle_t a
 			ticket_dismiss(t);
 	}
 	free(v);
+}
+
+struct taken {
+	const char *operation;
+	int64_t version;
+	handle_t found;
+};
+
+static void is_taken(handle_t h, void *object, void *ctx)
+{
+	const struct ticket *t = object;
+	struct taken *taken = ctx;
+
+	if (strcmp(t->operation, taken->operation) == 0 && t->version && (int64_t)t->version < taken->version)
+		taken->found = h;
+}
+
+/* Its statement is not cancelled: it is the other's now. What has not been sent yet is not sent from here. */
+void tickets_taken(const char *operation, int64_t version)
+{
+	struct taken taken = {.operation = operation, .version = version};
+	struct ticket *t;
+	struct call *c;
+
+	OWNED_BY(THREAD_NET);
+	handle_each(gateway.tickets, is_taken, &taken);
+	t = taken.found ? handle_get(gateway.tickets, taken.found) : NULL;
+	if (!t)
+		return;
+	log_event(LOG_INFO, "operation_taken", log_text("operation", operation));
+	t->taken = true;
+	*t->operation = '\0';
+	t->version = 0;
+	if (t->stream)
+		stream_abandon(t);
+	task_forget(t);
+	t->takes_task = false;
+	c = t->waiting ? t->waiting : t->asking;
+	if (c)
+		cancel_waiting(t, c);
 }
 
 static void ticket_count_unanswered(handle_t h, void *object, void *ctx)

@@ -6,7 +6,8 @@
 #include "snowgate/handle.h"
 #include "snowgate/mail.h"
 
-/* MHD keeps the connections it has; the socket comes back to us, and closing it makes new clients fail fast. */
+/* MHD keeps the connections it has; the socket comes back to us, and closing it makes new clients fail fast, unless it
+ * lives on elsewhere. */
 void http_listen_off(struct transport *t)
 {
 	struct http *h = http_of(t);
@@ -17,6 +18,16 @@ void http_listen_off(struct transport *t)
 	h->off = true;
 	(void)MHD_quiesce_daemon(h->open_door.daemon);
 	door_close(&h->open_door);
+	if (h->admin_door.daemon && h->admin_door.lent) { /* probes wait for who comes next, too */
+		(void)MHD_quiesce_daemon(h->admin_door.daemon);
+		door_close(&h->admin_door);
+	}
+	handover_close(h);
+}
+
+bool http_lives_on(const struct transport *t)
+{
+	return http_of(t)->open_door.lent;
 }
 
 static void let_peer_go(struct http *h, struct peer *p)
@@ -61,6 +72,7 @@ void http_end(struct http *h)
 	daemon_end(&h->admin_door);
 	door_close(&h->open_door);
 	door_close(&h->admin_door);
+	handover_close(h);
 	timer_stop(&h->sweep);
 	mail_on_post(THREAD_NET, NULL, NULL);
 	close_fd(h->epoll_fd);

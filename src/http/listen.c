@@ -8,14 +8,8 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+#include "passed.h"
 #include "server.h"
-
-union any_address {
-	struct sockaddr any;
-	struct sockaddr_in v4;
-	struct sockaddr_in6 v6;
-	struct sockaddr_un local;
-};
 
 static bool inet_address(const char *address, int port, union any_address *a, socklen_t *n)
 {
@@ -87,7 +81,7 @@ static bool is_stale(const union any_address *a, socklen_t n)
 	return stale;
 }
 
-static int bind_and_listen(int fd, const union any_address *a, socklen_t n)
+int bind_and_listen(int fd, const union any_address *a, socklen_t n)
 {
 	int on = 1, off = 0;
 
@@ -116,40 +110,52 @@ static int bound_port(int fd)
 	return ntohs(a.any.sa_family == AF_INET6 ? a.v6.sin6_port : a.v4.sin_port);
 }
 
-bool door_bind(struct door *d, const char *address, int port, const char *key, char *why, size_t why_size)
+bool door_address(const char *address, int port, union any_address *a, socklen_t *n)
 {
 	bool local = strncmp(address, "unix:", 5) == 0;
+
+	return local ? unix_address(address + 5, a, n) : inet_address(address, port, a, n);
+}
+
+bool door_bind(struct door *d, const char *address, int port, const char *key, char *why, size_t why_size)
+{
 	union any_address a;
 	socklen_t n;
-	int error;
+	int error = 0;
 
-	if (!(local ? unix_address(address + 5, &a, &n) : inet_address(address, port, &a, &n))) {
+	if (!door_address(address, port, &a, &n)) {
 		snprintf(why, why_size,
 			 "%s.address: \"%s\" is not an IPv4 or IPv6 address, nor unix:/path of at most 107 bytes", key,
 			 address);
 		return false;
 	}
-	d->listen_fd = socket(a.any.sa_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-	error = d->listen_fd < 0 ? errno : bind_and_listen(d->listen_fd, &a, n);
+	if (!d->admin || port) /* any free port: not the public one */
+		d->listen_fd = passed_claim(&a, &d->lent);
+	if (d->listen_fd < 0) {
+		d->listen_fd = socket(a.any.sa_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+		error = d->listen_fd < 0 ? errno : bind_and_listen(d->listen_fd, &a, n);
+	}
 	if (error) {
 		why_not(error, address, port, key, why, why_size);
 		door_close(d);
 		return false;
 	}
-	if (local)
+	if (a.any.sa_family == AF_UNIX)
 		memcpy(d->path, a.local.sun_path, sizeof(d->path));
 	d->port = bound_port(d->listen_fd);
 	return true;
 }
 
-/* Shut down first: connections that the kernel has accepted but we have not then fail at once instead of hanging. */
+/* Shut down first: connections that the kernel has accepted but we have not then fail at once instead of hanging. Where
+ * somebody else has the socket too they wait for him. */
 void door_close(struct door *d)
 {
 	if (d->listen_fd >= 0) {
-		(void)shutdown(d->listen_fd, SHUT_RDWR);
+		if (!d->lent)
+			(void)shutdown(d->listen_fd, SHUT_RDWR);
 		close(d->listen_fd);
 	}
-	if (d->path[0])
+	if (d->path[0] && !d->lent)
 		(void)unlink(d->path);
 	d->path[0] = '\0';
 	d->listen_fd = -1;

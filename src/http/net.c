@@ -7,6 +7,7 @@
 #include <sys/eventfd.h>
 #include <unistd.h>
 
+#include "passed.h"
 #include "server.h"
 #include "snowgate/handle.h"
 #include "snowgate/log.h"
@@ -52,6 +53,8 @@ static void watch(struct http *h, const struct epoll_event *event)
 
 	if (event->data.ptr == &h->mail_fd)
 		(void)!read(h->mail_fd, &posts, sizeof(posts));
+	else if (event->data.ptr == &h->handover.listen_fd || event->data.ptr == &h->handover.peer_fd)
+		handover_event(h, event->data.ptr);
 	else if (event->data.ptr != &h->open_door && event->data.ptr != &h->admin_door)
 		peer_event(event->data.ptr, event->events);
 }
@@ -111,9 +114,24 @@ static void http_loop_end(struct transport *t)
 
 /* ---- what it is asked ---- */
 
+#define ARRIVES_WITHIN USEC_PER_S /* for a connection that has just come to send something */
+
+/* Where the sockets live on, who connected before they were given away must be answered by us: what is there of
+ * requests and of answers. One that keeps silent is no request. */
+static bool arriving(const struct http *h)
+{
+	const struct ring *head = &h->queues[QUEUE_HEAD];
+	usec_t since = clock_now() - ARRIVES_WITHIN;
+
+	if (!h->off || !h->open_door.lent)
+		return false;
+	return !ring_empty(&h->queues[QUEUE_BODY]) || !ring_empty(&h->queues[QUEUE_REPLY]) ||
+	       (!ring_empty(head) && container_of(head->prev, struct peer, queue)->since > since);
+}
+
 static size_t http_open(const struct transport *t)
 {
-	return http_of(t)->taken_n;
+	return http_of(t)->taken_n + arriving(http_of(t));
 }
 
 static void http_configure(struct transport *t, const struct conf *conf)
@@ -212,6 +230,7 @@ static const struct transport http_transport = {
     .configure = http_configure,
     .uses = http_uses,
     .listen_off = http_listen_off,
+    .lives_on = http_lives_on,
     .stop = http_stop,
 };
 
@@ -239,6 +258,7 @@ static struct http *http_new(const struct conf *conf, const struct transport_ops
 	h->sweep.fire = peers_sweep;
 	h->open_door = (struct door){.http = h, .listen_fd = -1, .port = -1};
 	h->admin_door = (struct door){.http = h, .listen_fd = -1, .port = -1, .admin = true};
+	h->handover = (struct handover){.listen_fd = -1, .peer_fd = -1};
 	h->exchanges = handle_table_new(connection_limit(conf));
 	h->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
 	h->mail_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
@@ -256,6 +276,8 @@ static bool doors_open(struct http *h, char *why, size_t why_size)
 	if (!limit_files(conf, why, why_size) ||
 	    !door_bind(&h->open_door, conf->listen_address, (int)conf->listen_port, "listen", why, why_size) ||
 	    (admin && !door_bind(&h->admin_door, conf->admin_address, (int)conf->admin_port, "admin", why, why_size)))
+		return false;
+	if (!handover_open(h, why, why_size) || passed_unclaimed(why, why_size))
 		return false;
 	if (door_open(&h->open_door, connection_limit(conf)) &&
 	    (!admin || door_open(&h->admin_door, ADMIN_CONNECTIONS)))

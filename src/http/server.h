@@ -60,6 +60,13 @@ struct door {
 	int listen_fd;  /* -1: none, or MHD's */
 	int port;       /* 0 for a Unix socket, -1 when closed */
 	char path[108]; /* of the Unix socket that is ours to remove; "" */
+	bool lent;      /* somebody else has the socket too, and it lives on: a service manager, a successor */
+};
+
+/* Where a successor asks for the sockets. */
+struct handover {
+	int listen_fd, peer_fd; /* -1: none */
+	char path[108];         /* ours to remove; "" */
 };
 
 struct stream {
@@ -113,6 +120,7 @@ struct http {
 	struct site site;
 	int epoll_fd, mail_fd;
 	struct door open_door, admin_door;
+	struct handover handover;
 	struct handle_table *exchanges; /* handle -> peer, while unanswered or a stream */
 	struct ring queues[QUEUES_N];   /* every peer of both doors, by `since` */
 	struct ring wakes;              /* parked peers that are to be resumed */
@@ -134,6 +142,10 @@ static inline struct http *http_of(const struct transport *t)
 	return container_of(t, struct http, transport);
 }
 
+union any_address;
+/* listen.c: what the text names; false where it is no address. */
+bool door_address(const char *address, int port, union any_address *a, socklen_t *n) MUST_USE;
+int bind_and_listen(int fd, const union any_address *a, socklen_t n) MUST_USE; /* 0, or errno */
 /* listen.c: a listening socket by address; false with *why. `key` is "listen" or "admin", for the text. */
 bool door_bind(struct door *d, const char *address, int port, const char *key, char *why, size_t why_size) MUST_USE;
 void door_close(struct door *d);
@@ -167,6 +179,11 @@ void http_stream_break(struct transport *t, handle_t exchange);
 void http_stream_end(struct transport *t, handle_t exchange);
 size_t http_streams_max(const struct transport *t);
 
+/* handover.c */
+bool handover_open(struct http *h, char *why, size_t why_size) MUST_USE;
+void handover_event(struct http *h, const int *fd); /* one of its two */
+void handover_close(struct http *h);
+
 /* answer.c */
 bool http_answer(struct transport *t, handle_t exchange, struct answer *answer);
 void peer_answer(struct peer *p, struct answer *a); /* decides the answer; empties *a */
@@ -180,6 +197,7 @@ void head_to_request(const struct head *head, const struct peer *p, const char *
 
 /* drain.c */
 void http_listen_off(struct transport *t);
+bool http_lives_on(const struct transport *t);
 void http_stop(struct transport *t);
 void http_end(struct http *h); /* frees everything; no connection may be suspended */
 

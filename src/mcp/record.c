@@ -8,9 +8,6 @@
 #define RECORD_FORMAT 1
 #define RECORD_READER 1
 
-static const char *const kind_names[] = {
-    [PRINCIPAL_NONE] = "none", [PRINCIPAL_LOCAL] = "local", [PRINCIPAL_KEY] = "key", [PRINCIPAL_TOKEN] = "token"};
-
 static const struct {
 	const char *name;
 	size_t offset;
@@ -41,24 +38,12 @@ static const struct {
     {"counters", {"requests", "ok", "failed", "rows", "query_usec"}},
 };
 
-/* A copy of `object` without what known[i] lists; NULL when nothing is left. */
-static json_t *rest_of(const json_t *object, size_t i)
-{
-	json_t *rest = json_copy((json_t *)object);
-	for (size_t m = 0; known[i].members[m]; m++)
-		json_object_del(rest, known[i].members[m]);
-	if (json_object_size(rest))
-		return rest;
-	json_decref(rest);
-	return NULL;
-}
-
 static json_t *unknown_of(const json_t *record)
 {
-	json_t *unknown = rest_of(record, 0);
+	json_t *unknown = json_without(record, known[0].members);
 	for (size_t i = 1; i < ARRAY_LEN(known); i++) {
 		const json_t *object = json_object_get(record, known[i].object);
-		json_t *rest = json_is_object(object) ? rest_of(object, i) : NULL;
+		json_t *rest = json_is_object(object) ? json_without(object, known[i].members) : NULL;
 		if (!rest)
 			continue;
 		unknown = unknown ? unknown : json_object();
@@ -79,16 +64,6 @@ static void put_text(json_t *object, const char *key, const char *text)
 static void put_number(json_t *object, const char *key, int64_t number)
 {
 	json_object_set_new(object, key, json_integer(number));
-}
-
-static json_t *principal_json(const struct principal *p)
-{
-	json_t *o = json_object();
-	put_text(o, "kind", kind_names[p->kind]);
-	put_text(o, "issuer", p->issuer);
-	put_text(o, "subject", p->subject);
-	put_text(o, "group", p->group);
-	return o;
 }
 
 static json_t *client_json(const struct session *s)
@@ -241,16 +216,34 @@ static struct session *restore_new(struct session_table *t, const json_t *record
 	return session_admit(t, s) ? s : NULL;
 }
 
+/* What bears no number is no record at all. */
+static bool is_for_us(const json_t *record)
+{
+	return json_int_of(record, "reader", INT64_MAX) <= RECORD_FORMAT;
+}
+
+bool session_record_newer(struct slice record)
+{
+	json_t *json = NULL;
+	bool newer;
+
+	if (json_parse(record, JSON_DEPTH_MAX, &json, NULL, 0) != JSON_OK)
+		return false;
+	newer = json_int_of(json, "reader", 0) > RECORD_FORMAT;
+	json_decref(json);
+	return newer;
+}
+
 static struct session *restore(struct session_table *t, const json_t *record, const struct principal *p)
 {
 	const char *id = json_text_of(record, "id");
 	enum revision revision = revision_parse(json_text_of(record, "revision"));
 
-	if (json_int_of(record, "reader", INT64_MAX) > RECORD_FORMAT || revision == REVISION_NONE)
+	if (!is_for_us(record) || revision == REVISION_NONE)
 		return NULL;
 	if (!session_id_valid(t, id, p))
 		return NULL;
-	struct session *live = session_find(t, id);
+	struct session *live = session_live(t, id);
 	if (!live)
 		return restore_new(t, record, id, p, revision);
 	if (live->doubtful || (uint64_t)json_int_of(record, "version", 0) > live->version)

@@ -384,7 +384,7 @@ bool session_id_valid(const struct session_table *t, const char *id, const struc
 	return session_id_check(t->keys, id, p, &created) && !is_too_old(t, created);
 }
 
-struct session *session_find(struct session_table *t, const char *id)
+struct session *session_live(struct session_table *t, const char *id)
 {
 	struct hash_node *n = hash_first(&t->ids, hash_text(t, id));
 	while (n && strcmp(container_of(n, struct session, by_id)->id, id) != 0)
@@ -394,7 +394,7 @@ struct session *session_find(struct session_table *t, const char *id)
 
 struct session *session_by_id(struct session_table *t, const char *id, const struct principal *p)
 {
-	struct session *s = session_id_valid(t, id, p) ? session_find(t, id) : NULL;
+	struct session *s = session_id_valid(t, id, p) ? session_live(t, id) : NULL;
 	if (!s || !principal_equal(&s->principal, p))
 		return NULL;
 	session_touch(t, s);

@@ -28,7 +28,6 @@ bool session_id_check(const struct session_keys *keys, const char *id, const str
 void session_handle_mint(char out[SESSION_HANDLE_SIZE]);
 
 /* ---- session.c, for record.c ---- */
-struct session *session_find(struct session_table *t, const char *id); /* neither checked nor touched */
 /* A session without id and handle, in no table. */
 struct session *session_make(const struct principal *p, enum revision revision);
 void session_destroy(struct session_table *t, struct session *s); /* and its streams */

@@ -2,6 +2,7 @@
 #include "client.h"
 #include "internal.h"
 
+#include "snowgate/kill.h"
 #include "snowgate/log.h"
 
 #include <curl/curl.h>
@@ -301,6 +302,22 @@ void client_set_security(CURL *easy, const struct connection *c)
 	set_proxy(easy, c);
 }
 
+/* All of a body that is given as a whole has gone out when libcurl tells of it. */
+static int on_sent(CURL *easy UNUSED, curl_infotype type, char *data UNUSED, size_t n UNUSED, void *user UNUSED)
+{
+	if (type == CURLINFO_DATA_OUT)
+		KILL_POINT(post_sent);
+	return 0;
+}
+
+static void set_kill_point(CURL *easy, const struct wire_request *rq)
+{
+	if (!KILL_ARMED(post_sent) || rq->op != WIRE_SUBMIT || !strstr(rq->path, "retry=true"))
+		return;
+	curl_easy_setopt(easy, CURLOPT_VERBOSE, 1L);
+	curl_easy_setopt(easy, CURLOPT_DEBUGFUNCTION, on_sent);
+}
+
 static void set_options(struct transfer *t, struct wire_request *rq)
 {
 	CURL *easy = t->easy;
@@ -330,6 +347,7 @@ static void set_options(struct transfer *t, struct wire_request *rq)
 	curl_easy_setopt(easy, CURLOPT_PREREQDATA, t);
 	curl_easy_setopt(easy, CURLOPT_ERRORBUFFER, t->error);
 	curl_easy_setopt(easy, CURLOPT_PRIVATE, t);
+	set_kill_point(easy, rq);
 }
 
 /* ---- the wire ---- */

@@ -24,6 +24,7 @@ struct job {
 	struct wire_request request;
 	bool sending;              /* the wire has the request */
 	bool cancelled;            /* nobody wants the call any longer */
+	bool found;                /* its statement was sent by another, and its client not told yet that it runs */
 	bool early;                /* its exchange was answered before the statement's end */
 	int renewed;               /* times the token was renewed because of the request at hand */
 	uint64_t newest_token;     /* its number, of those that a request was sent with */

@@ -94,6 +94,9 @@ enum verdict poll_done(struct call *c, struct job *j, struct reading *r)
 	if (r->meaning == MEANS_RESULT)
 		return j->early || j->cancelled ? statement_end(c, STATEMENT_SUCCEEDED) : fetch_decode(c, j, 0);
 	request_begin(j, s);
+	if (j->found)
+		notice(c, LEVEL_INFO, "running as query %s", s->handle);
+	j->found = false;
 	s->polls += j->request.status == 429 ? 2 : 1;
 	j->not_before = clock_now() + poll_delay_ms(s->polls) * USEC_PER_MS;
 	if (j->request.retry_after_s > 0 && j->request.retry_after_s <= 60)

@@ -34,6 +34,7 @@ enum verdict step_sign(struct call *c)
 	j->perhaps |= s->again;
 	if (s->kind == STATEMENT_RUN && !s->handle[0])
 		notice(c, LEVEL_DEBUG, "submitting statement %zu of %zu", c->plan_at + 1, c->plan_n);
+	j->found = s->handle[0];
 	if ((s->kind == STATEMENT_RUN && !s->handle[0]) || s->kind == STATEMENT_REST)
 		return call_goto(c, STEP_submit);
 	s->state = STATEMENT_RUNNING;

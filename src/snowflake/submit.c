@@ -3,6 +3,8 @@
 
 #include <string.h>
 
+#include "snowgate/kill.h"
+
 /* Snowflake may hold a synchronous request so long before it answers 202 (A.1). */
 #define SYNC_HOLD (45 * USEC_PER_S)
 
@@ -24,6 +26,14 @@ static bool fill_submit(const struct call *c, struct job *j, const struct statem
 	return fine;
 }
 
+/* Another process may take the operation over soon, and send its statement: first this one says again that it holds it.
+ */
+static bool lease_short(const struct call *c, const struct job *j, const struct statement *s)
+{
+	return c->op.lease_end && !j->perhaps && s == &c->plan[0] && s->kind == STATEMENT_RUN && !s->metadata &&
+	       clock_now() > c->op.lease_end - call_conf(c)->store_lease / 2;
+}
+
 /* A call cancelled before anything was sent is never sent; one that may have been sent is asked for its handle. */
 enum verdict step_submit(struct call *c)
 {
@@ -36,9 +46,13 @@ enum verdict step_submit(struct call *c)
 		return statement_wait(c, j->not_before);
 	if (s->kind == STATEMENT_REST)
 		return rest_submit(c, j, s);
+	if (lease_short(c, j, s))
+		return statement_go(c, j, STEP_intent);
 	if (!fill_submit(c, j, s))
 		return statement_fail_with(c, ERR_NOMEM, NULL);
 	s->state = STATEMENT_SENT;
+	if (s->write)
+		KILL_POINT(post_before);
 	return request_send(c, j, WIRE_SUBMIT,
 			    call_conf(c)->snowflake_request_timeout + (goes_async(c, s) ? 0 : SYNC_HOLD));
 }
@@ -47,6 +61,8 @@ enum verdict submit_done(struct call *c, struct job *j, struct reading *r)
 {
 	struct statement *s = call_statement(c);
 
+	if (s->write && r->handle[0])
+		KILL_POINT(post_answered);
 	if (r->handle[0])
 		memcpy(s->handle, r->handle, sizeof s->handle);
 	if (r->meaning == MEANS_RUNNING && !s->handle[0]) {

@@ -36,6 +36,7 @@ struct undo {
 	enum { UNDO_NEW, UNDO_GONE, UNDO_EVENT } what;
 	struct record *record;
 	struct event **before; /* EVENT: where the list ended */
+	bool again;            /* NEW: it has taken the log of the one before it */
 };
 struct store {
 	struct record **buckets;
@@ -198,7 +199,7 @@ static void piece_undo(struct store *s)
 		} else if (u->what == UNDO_NEW) {
 			fresh = record_unlink(s, record_at(s, u->record->kind, u->record->key));
 			/* a PUT notes the record that it displaced first */
-			if (s->undo_n && s->undo[s->undo_n - 1].what == UNDO_GONE && fresh->version > 1)
+			if (s->undo_n && s->undo[s->undo_n - 1].what == UNDO_GONE && u->again)
 				log_move(s->undo[s->undo_n - 1].record, fresh);
 			record_free(fresh);
 		} else {
@@ -260,16 +261,16 @@ static enum store_rc do_check(struct store *s, struct store_item *item)
 	return (r ? r->version : 0) == item->version ? STORE_OK : STORE_STALE;
 }
 
-static struct record *record_new(const struct store *s, const struct store_item *item)
+static struct record *record_new(const struct store *s, const struct store_item *item, struct slice value)
 {
 	size_t key = strlen(item->key);
-	struct record *r = xalloc(sizeof *r + key + 1 + item->value.n);
+	struct record *r = xalloc(sizeof *r + key + 1 + value.n);
 
 	memcpy(r->key, item->key, key);
-	if (item->value.n)
-		memcpy(r->key + key + 1, item->value.data, item->value.n);
+	if (value.n)
+		memcpy(r->key + key + 1, value.data, value.n);
 	r->value = r->key + key + 1;
-	r->n = item->value.n;
+	r->n = value.n;
 	r->last = &r->first;
 	r->kind = item->kind;
 	r->hash = hash_of(item->kind, item->key);
@@ -279,27 +280,40 @@ static struct record *record_new(const struct store *s, const struct store_item 
 	return r;
 }
 
-static enum store_rc do_put(struct store *s, struct store_item *item)
+static enum store_rc record_write(struct store *s, struct store_item *item, struct slice value, unsigned more)
 {
 	struct record **at = record_at(s, item->kind, item->key), *old = *at, *r;
 	size_t used = s->bytes - (old ? sizeof *old + strlen(old->key) + old->n : 0);
 
-	if ((!old && s->count[item->kind] >= RECORDS_MAX) ||
-	    used + sizeof *r + strlen(item->key) + item->value.n > BYTES_MAX)
+	if ((!old && s->count[item->kind] >= RECORDS_MAX) || used + sizeof *r + strlen(item->key) + value.n > BYTES_MAX)
 		return STORE_FULL;
-	r = record_new(s, item);
+	r = record_new(s, item, value);
 	if (old) {
 		record_unlink(s, at);
 		undo_add(s, (struct undo){.what = UNDO_GONE, .record = old});
 		if (old->expires > s->now) {
-			r->version = old->version + 1;
+			r->version = old->version + more;
 			log_move(r, old);
 		}
 	}
 	record_link(s, r);
-	undo_add(s, (struct undo){.what = UNDO_NEW, .record = r});
+	undo_add(s, (struct undo){.what = UNDO_NEW, .record = r, .again = old && old->expires > s->now});
 	item->version = r->version;
 	return STORE_OK;
+}
+
+static enum store_rc do_put(struct store *s, struct store_item *item)
+{
+	return record_write(s, item, item->value, 1);
+}
+
+static enum store_rc do_keep(struct store *s, struct store_item *item)
+{
+	const struct record *r = record_find(s, item);
+
+	if (!r)
+		return STORE_STALE;
+	return record_write(s, item, item->value.data ? item->value : (struct slice){r->value, r->n}, 0);
 }
 
 static enum store_rc do_del(struct store *s, struct store_item *item)
@@ -395,8 +409,9 @@ static enum store_rc do_tell(struct store *s, struct store_item *item)
 static void piece_run(struct store *s, struct store_work *w)
 {
 	static enum store_rc (*const verbs[])(struct store *, struct store_item *) = {
-	    [STORE_GET] = do_get,       [STORE_CHECK] = do_check,   [STORE_PUT] = do_put, [STORE_DEL] = do_del,
-	    [STORE_APPEND] = do_append, [STORE_EVENTS] = do_events, [STORE_DUE] = do_due, [STORE_TELL] = do_tell};
+	    [STORE_GET] = do_get,       [STORE_CHECK] = do_check, [STORE_PUT] = do_put,
+	    [STORE_KEEP] = do_keep,     [STORE_DEL] = do_del,     [STORE_APPEND] = do_append,
+	    [STORE_EVENTS] = do_events, [STORE_DUE] = do_due,     [STORE_TELL] = do_tell};
 
 	w->rc = STORE_OK;
 	for (size_t i = 0; i < w->n && w->rc == STORE_OK; i++)

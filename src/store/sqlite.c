@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "snowgate/kill.h"
 #include "snowgate/log.h"
 #include "snowgate/wheel.h"
 
@@ -20,7 +21,7 @@ void store_failed(struct store *s, const char *doing)
 	snprintf(s->why, sizeof s->why, "the store cannot %s: %.80s (SQLite %d)", doing, sqlite3_errmsg(s->db), rc);
 	if (s->failed == SQLITE_FULL)
 		s->full = true;
-	else if (s->failed == SQLITE_CORRUPT)
+	else if (s->failed == SQLITE_CORRUPT || s->failed == SQLITE_CONSTRAINT) /* no piece of ours breaks a rule */
 		store_damaged(s, sqlite3_errmsg(s->db));
 	else
 		s->doubt = true;
@@ -70,15 +71,19 @@ void store_damaged(struct store *s, const char *found)
 /* One transaction over pieces from `first` to before `end`. */
 static bool pieces_commit(struct store *s, struct store_work *first, const struct store_work *end)
 {
-	bool good = sql_run(s, SQL_BEGIN) && room_read(s);
+	bool good;
 
+	KILL_POINT(sqlite_before);
+	good = sql_run(s, SQL_BEGIN) && room_read(s);
 	s->now = clock_wall_usec() / USEC_PER_MS;
 	for (struct store_work *w = first; w != end && good; w = w->next)
 		good = piece_run(s, w);
+	KILL_POINT(sqlite_commit);
 	if (!good)
 		store_failed(s, "be written");
 	else if (!(good = sql_run(s, SQL_COMMIT)))
 		store_failed(s, "commit");
+	KILL_POINT(sqlite_after);
 	return good;
 }
 
@@ -121,6 +126,7 @@ static struct store *sqlite_open(const struct conf *conf, const struct store_ops
 
 	s->ops = ops;
 	s->lock = -1;
+	s->lock_wait = conf->store_lock_wait;
 	s->max_pages = conf->store_max_bytes / PAGE_BYTES;
 	s->synchronous = conf->store_synchronous == STORE_SYNCHRONOUS_NORMAL ? "NORMAL" : "FULL";
 	s->backup_every = conf->store_backup_every;

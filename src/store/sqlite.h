@@ -9,9 +9,8 @@
 
 #include "piece.h"
 
-#define SCHEMA      1
-#define SCHEMA_TEXT "1"
-#define PAGE_BYTES  4096
+#define SCHEMA     2
+#define PAGE_BYTES 4096
 
 enum sql {
 #define SQL(name, text) SQL_##name,
@@ -44,6 +43,7 @@ struct store {
 	int64_t max_pages, room; /* room: pages that may still be taken, at least */
 	int64_t now;             /* of this batch: wall, milliseconds */
 	int lock;                /* flock: held for life */
+	usec_t lock_wait;        /* for the one who holds it to leave */
 	int wal;                 /* pages in the log, after the last commit */
 	/* After a failed commit the connection is not believed before it was opened anew. */
 	bool doubt, damaged;

@@ -102,7 +102,19 @@ struct found {
 	bool expired;
 };
 
-/* With `out`: its value and due come out, too. */
+/* Whatever number the file has: milliseconds from now, which are those of "none" for none only. */
+static int64_t column_due(const struct store *s, sqlite3_stmt *stmt, int at)
+{
+	int64_t due = sqlite3_column_int64(stmt, at), from_now;
+
+	if (sqlite3_column_type(stmt, at) == SQLITE_NULL)
+		return STORE_NO_DUE;
+	if (__builtin_sub_overflow(due, s->now, &from_now))
+		return due < 0 ? INT64_MIN : INT64_MAX;
+	return from_now == STORE_NO_DUE ? STORE_NO_DUE - 1 : from_now; /* passed a millisecond ago */
+}
+
+/* With `out`: its value and due come out, too. A version that nothing of ours has written is as if it had expired. */
 static bool record_find(struct store *s, struct store_item *item, bool out, struct found *f)
 {
 	sqlite3_stmt *stmt = s->sql[SQL_FIND];
@@ -113,14 +125,13 @@ static bool record_find(struct store *s, struct store_item *item, bool out, stru
 	*f = (struct found){0};
 	if (rc == SQLITE_ROW) {
 		f->id = sqlite3_column_int64(stmt, 0);
-		f->expired = sqlite3_column_int64(stmt, 2) <= s->now;
+		f->expired = sqlite3_column_int64(stmt, 2) <= s->now || sqlite3_column_int64(stmt, 1) < 1;
 		f->version = f->expired ? 0 : sqlite3_column_int64(stmt, 1);
 	}
 	if (out && f->version) {
 		struct slice value = column_value(stmt, 4);
 
-		item->due_ms =
-		    sqlite3_column_type(stmt, 3) == SQLITE_NULL ? STORE_NO_DUE : sqlite3_column_int64(stmt, 3) - s->now;
+		item->due_ms = column_due(s, stmt, 3);
 		if (value.n)
 			buf_add(&item->out, value.data, value.n);
 	}
@@ -167,13 +178,14 @@ static bool put_new(struct store *s, struct store_item *item)
 	return sql_run(s, SQL_INSERT);
 }
 
-static bool put_again(struct store *s, struct store_item *item, int64_t id)
+static bool put_again(struct store *s, enum sql which, struct store_item *item, int64_t id)
 {
-	bind_number(s, SQL_UPDATE, 1, id);
-	bind_expires(s, SQL_UPDATE, 2, item->ttl_ms);
-	bind_due(s, SQL_UPDATE, 3, item->due_ms);
-	bind_value(s, SQL_UPDATE, 4, item->value);
-	return sql_run(s, SQL_UPDATE);
+	bind_number(s, which, 1, id);
+	bind_expires(s, which, 2, item->ttl_ms);
+	bind_due(s, which, 3, item->due_ms);
+	if (which != SQL_RENEW)
+		bind_value(s, which, 4, item->value);
+	return sql_run(s, which);
 }
 
 static bool do_put(struct store *s, struct store_item *item, enum store_rc *rc)
@@ -188,8 +200,21 @@ static bool do_put(struct store *s, struct store_item *item, enum store_rc *rc)
 	}
 	item->version = (uint64_t)f.version + 1;
 	if (f.version)
-		return put_again(s, item, f.id);
+		return put_again(s, SQL_UPDATE, item, f.id);
 	return (!f.expired || do_del(s, item, rc)) && put_new(s, item);
+}
+
+static bool do_keep(struct store *s, struct store_item *item, enum store_rc *rc)
+{
+	struct found f;
+
+	if (!record_find(s, item, false, &f))
+		return false;
+	if (!f.version)
+		*rc = STORE_STALE;
+	else if (item->value.data && !room_take(s, item->value.n, false))
+		*rc = STORE_FULL;
+	return *rc != STORE_OK || put_again(s, item->value.data ? SQL_KEEP : SQL_RENEW, item, f.id);
 }
 
 static bool do_append(struct store *s, struct store_item *item, enum store_rc *rc)
@@ -240,7 +265,7 @@ static const char *column_key(sqlite3_stmt *stmt, int at)
 {
 	const char *key = (const char *)sqlite3_column_text(stmt, at);
 
-	return key && strlen(key) < STORE_KEY_MAX ? key : NULL;
+	return store_key_fits(key) ? key : NULL;
 }
 
 static bool do_due(struct store *s, struct store_item *item, enum store_rc *rc)
@@ -259,7 +284,7 @@ static bool do_due(struct store *s, struct store_item *item, enum store_rc *rc)
 
 		if (row) {
 			row->version = (uint64_t)sqlite3_column_int64(stmt, 1);
-			row->due_ms = sqlite3_column_int64(stmt, 2) - s->now;
+			row->due_ms = column_due(s, stmt, 2);
 		}
 	}
 	return sql_end(s, SQL_DUE, step);
@@ -277,8 +302,9 @@ static bool do_tell(struct store *s, struct store_item *item, enum store_rc *rc)
 static bool item_run(struct store *s, struct store_item *item, enum store_rc *rc)
 {
 	static bool (*const verbs[])(struct store *, struct store_item *, enum store_rc *) = {
-	    [STORE_GET] = do_get,       [STORE_CHECK] = do_check,   [STORE_PUT] = do_put, [STORE_DEL] = do_del,
-	    [STORE_APPEND] = do_append, [STORE_EVENTS] = do_events, [STORE_DUE] = do_due, [STORE_TELL] = do_tell};
+	    [STORE_GET] = do_get,       [STORE_CHECK] = do_check, [STORE_PUT] = do_put,
+	    [STORE_KEEP] = do_keep,     [STORE_DEL] = do_del,     [STORE_APPEND] = do_append,
+	    [STORE_EVENTS] = do_events, [STORE_DUE] = do_due,     [STORE_TELL] = do_tell};
 
 	return verbs[item->verb](s, item, rc);
 }

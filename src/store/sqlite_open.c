@@ -4,6 +4,8 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
+#include <poll.h>
+#include <signal.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/file.h>
@@ -11,10 +13,14 @@
 #include <unistd.h>
 
 #include "snowgate/file.h"
+#include "snowgate/log.h"
+#include "snowgate/wheel.h"
 
-#define APPLICATION 0x534e4757 /* "SNGW" in the file's header */
+#define LOCK_LOOK_MS 5
+#define APPLICATION  0x534e4757 /* "SNGW" in the file's header */
 
-/* One for each version of the schema, from nothing on. */
+/* One for each version of the schema, from nothing on. `reader` in meta is the first version whose programs may use the
+ * file: one that adds a table, or a column with a default, leaves it as it is; older programs leave these alone. */
 static const char *const migrations[SCHEMA] = {
     "CREATE TABLE record("
     "	id INTEGER PRIMARY KEY,"
@@ -32,6 +38,8 @@ static const char *const migrations[SCHEMA] = {
     "	number INTEGER NOT NULL,"
     "	value BLOB NOT NULL,"
     "	PRIMARY KEY(record, number)) WITHOUT ROWID;",
+    "CREATE TABLE meta(name TEXT NOT NULL PRIMARY KEY, value INTEGER NOT NULL) WITHOUT ROWID;"
+    "INSERT INTO meta(name, value) VALUES('reader', 2), ('probed', 0);",
 };
 
 /* ---- the connection ---- */
@@ -67,6 +75,17 @@ static bool schema_refuse(struct store *s, const char *reason)
 	return false;
 }
 
+/* Only what says that we cannot read it is refused; all else stays as the newer program has made it. */
+static bool schema_newer(struct store *s, int64_t version)
+{
+	int64_t reader = pragma_number(s->db, "SELECT value FROM meta WHERE name = 'reader'");
+
+	if (reader < 0 || reader > SCHEMA)
+		return schema_refuse(s, "was written by a newer snowgate; run that version, or set another store.path");
+	log_event(LOG_INFO, "store_newer_schema", log_number("schema", version), log_number("reader", reader));
+	return true;
+}
+
 /* Whose file is it, and of which version? */
 static bool schema_known(struct store *s, int64_t *version)
 {
@@ -78,9 +97,7 @@ static bool schema_known(struct store *s, int64_t *version)
 		return schema_refuse(s, sqlite3_errmsg(s->db));
 	if (owner != APPLICATION && tables > 0)
 		return schema_refuse(s, "is a database of another program; set store.path to a file of snowgate's own");
-	if (*version > SCHEMA)
-		return schema_refuse(s, "was written by a newer snowgate; run that version, or set another store.path");
-	return true;
+	return *version <= SCHEMA || schema_newer(s, *version);
 }
 
 static bool schema_make(struct store *s, int64_t version)
@@ -164,6 +181,31 @@ static bool fault(char *why, size_t why_size, const char *path, const char *reas
 static const char in_use[] = "is in use by another snowgate; stop that one, or set another store.path, or, for several "
 			     "processes on the same sessions, store.kind: valkey";
 
+/* Somebody wants this process to end, which is all that it does yet. */
+static bool is_called_off(void)
+{
+	sigset_t pending;
+
+	return sigpending(&pending) == 0 && (sigismember(&pending, SIGTERM) == 1 || sigismember(&pending, SIGINT) == 1);
+}
+
+/* False with errno set: EWOULDBLOCK where another process holds it and does not leave in time. */
+static bool lock_hold(const struct store *s)
+{
+	usec_t end = clock_now() + s->lock_wait;
+	bool held = flock(s->lock, LOCK_EX | LOCK_NB) == 0;
+
+	if (held || errno != EWOULDBLOCK || !s->lock_wait)
+		return held;
+	log_event(LOG_INFO, "store_waits", log_text("path", s->path), log_text("for", "the process that has it"),
+		  log_number("ms", s->lock_wait / USEC_PER_MS));
+	while (!held && errno == EWOULDBLOCK && clock_now() < end && !is_called_off()) {
+		(void)poll(NULL, 0, LOCK_LOOK_MS);
+		held = flock(s->lock, LOCK_EX | LOCK_NB) == 0;
+	}
+	return held;
+}
+
 static bool lock_take(struct store *s, char *why, size_t why_size)
 {
 	char path[PATH_MAX];
@@ -173,7 +215,7 @@ static bool lock_take(struct store *s, char *why, size_t why_size)
 	s->lock = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
 	if (s->lock < 0)
 		return fault(why, why_size, path, strerror(errno));
-	if (flock(s->lock, LOCK_EX | LOCK_NB) != 0) {
+	if (!lock_hold(s)) {
 		const char *reason = errno == EWOULDBLOCK ? in_use : strerror(errno);
 
 		close(s->lock); /* what is written there is the other one's */

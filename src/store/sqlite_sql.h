@@ -8,6 +8,8 @@ SQL(UNDO, "ROLLBACK TO piece")
 SQL(FIND, "SELECT id, version, expires, due, value FROM record WHERE kind = ?1 AND key = ?2")
 SQL(INSERT, "INSERT INTO record(kind, key, version, expires, due, value) VALUES(?1, ?2, 1, ?3, ?4, ?5)")
 SQL(UPDATE, "UPDATE record SET version = version + 1, expires = ?2, due = ?3, value = ?4 WHERE id = ?1")
+SQL(KEEP, "UPDATE record SET expires = ?2, due = ?3, value = ?4 WHERE id = ?1")
+SQL(RENEW, "UPDATE record SET expires = ?2, due = ?3 WHERE id = ?1")
 SQL(DELETE, "DELETE FROM record WHERE kind = ?1 AND key = ?2")
 SQL(LAST, "SELECT coalesce(max(number), 0) FROM event WHERE record = ?1")
 SQL(APPEND, "INSERT INTO event(record, number, value) VALUES(?1, ?2, ?3)")
@@ -18,4 +20,4 @@ SQL(EXPIRE, "DELETE FROM record WHERE id IN (SELECT id FROM record WHERE expires
 SQL(PAGES, "PRAGMA page_count")
 SQL(FREE, "PRAGMA freelist_count")
 SQL(VACUUM, "PRAGMA incremental_vacuum(256)")
-SQL(PROBE, "PRAGMA user_version = " SCHEMA_TEXT) /* changes nothing, and writes it */
+SQL(PROBE, "UPDATE meta SET value = value + 1 WHERE name = 'probed'") /* another number: the same is not written */

@@ -101,7 +101,8 @@ bool store_shared(void)
 
 bool item_writes(const struct store_item *item)
 {
-	return item->verb == STORE_PUT || item->verb == STORE_DEL || item->verb == STORE_APPEND;
+	return item->verb == STORE_PUT || item->verb == STORE_KEEP || item->verb == STORE_DEL ||
+	       item->verb == STORE_APPEND;
 }
 
 static bool text_fits(const char *text, size_t max, const char *but)
@@ -114,19 +115,25 @@ static bool text_fits(const char *text, size_t max, const char *but)
 	return n > 0 && n < max;
 }
 
+bool store_key_fits(const char *key)
+{
+	return text_fits(key, STORE_KEY_MAX, "{}");
+}
+
 static void item_assert(const struct store_item *item, UNUSED const char *group)
 {
 	bool rows = item->verb == STORE_EVENTS || item->verb == STORE_DUE;
-	bool value = item->verb == STORE_PUT || item->verb == STORE_APPEND || item->verb == STORE_TELL;
+	bool record = item->verb == STORE_PUT || item->verb == STORE_KEEP;
+	bool value = record || item->verb == STORE_APPEND || item->verb == STORE_TELL;
 
 	assert(group || item->verb == STORE_DUE || item->verb == STORE_TELL);
 	assert(item->verb == STORE_TELL || (unsigned)item->kind < RECORD_KINDS);
-	assert(item->verb == STORE_DUE || text_fits(item->key, STORE_KEY_MAX, "{}"));
+	assert(item->verb == STORE_DUE || store_key_fits(item->key));
 	assert(!value || item->value.n <= STORE_VALUE_MAX);
-	assert(item->verb != STORE_PUT || (item->ttl_ms > 0 && item->due_ms >= STORE_NO_DUE));
+	assert(!record || (item->ttl_ms > 0 && item->due_ms >= STORE_NO_DUE));
 	assert(item->verb != STORE_APPEND || item->number > 0);
 	assert(!rows || (item->most > 0 && item->most <= STORE_ROWS_MAX && !item->rows));
-	(void)rows, (void)value, (void)item;
+	(void)rows, (void)record, (void)value, (void)item;
 }
 
 static void piece_assert(const struct store_work *w)

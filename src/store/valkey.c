@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "snowgate/crypt.h"
+#include "snowgate/kill.h"
 #include "snowgate/log.h"
 #include "snowgate/wheel.h"
 
@@ -174,7 +175,10 @@ static enum tried flight_try(struct valkey *s, struct flight *f, usec_t deadline
 {
 	enum tried tried = TRIED_DONE;
 
+	KILL_POINT(valkey_before);
 	flight_send(s, f, deadline);
+	if (KILL_ARMED(valkey_sent) && link_poll(&s->link)) /* it is in the buffer only */
+		KILL_POINT(valkey_sent);
 	for (size_t i = 0; i < f->n; i++) {
 		int64_t now = -1;
 		if (f->replies[i])
@@ -313,6 +317,7 @@ static void valkey_commit(struct store *store, struct store_work *first)
 		if (s->ready)
 			flight_run(s, &f, deadline);
 		flight_end(s, &f);
+		KILL_POINT(valkey_after);
 	}
 }
 

@@ -8,10 +8,12 @@
 --   {<group>}:<kind>:<key>   hash: n version, v value, d due (-1: none), l number of the last event of its log
 --   {<group>}:<KIND>:<key>   stream: the log, ids <number>-0; expires with the record
 --   due:<kind>               sorted set: <group>:<key> by due
+--   layout                   hash: format of all this as the newest gateway writes it, reader the least that may read it
 --   generation               how often another node has become the master, as far as gateways have seen it
 --   once:<sender>            hash: by slot, the sequence and the reply of the piece that was there last
 -- Times are milliseconds since the epoch, of this server.
 
+local FORMAT, READER = 1, 1 -- of the layout
 local FIRST, WIDTH = 7, 5
 local REMEMBERED = 65536 -- bytes; of a longer reply only that there was one
 local REMEMBER_FOR = 60000
@@ -75,6 +77,9 @@ local function items_state(items)
 			if r.then_n == 0 then r.then_l = 0 end
 			r.then_n = r.then_n + 1
 			r.then_bytes = #item.value
+		elseif item.verb == 'K' or item.verb == 'R' then
+			if r.then_n == 0 then return 'stale' end
+			if item.verb == 'K' then r.then_bytes = #item.value end
 		elseif item.verb == 'G' and r.then_n > 0 then
 			r.then_bytes = r.then_bytes or call('HSTRLEN', r.name, 'v')
 			if r.then_bytes > tonumber(item.a) then return 'full' end
@@ -102,17 +107,13 @@ function does.C()
 	return 0
 end
 
-function does.P(piece, item)
+-- Its times, from the item.
+local function times_set(piece, item, fresh)
 	local r = item.record
 	-- The server keeps a key through the millisecond that it names: that is the one before the end.
-	local fresh, expires, due = r.n == 0, piece.now + math.max(item.a - 1, 1), '-1'
-	if fresh then
-		r.l = 0
-		call('UNLINK', r.log)
-	end
+	local expires, due = piece.now + math.max(item.a - 1, 1), '-1'
 	if item.b ~= '-1' then due = string.format('%.0f', piece.now + item.b) end
-	r.n = r.n + 1
-	call('HSET', r.name, 'n', r.n, 'v', item.value, 'd', due)
+	call('HSET', r.name, 'd', due)
 	call('PEXPIREAT', r.name, expires)
 	if r.l > 0 then call('PEXPIREAT', r.log, expires) end
 	if due ~= '-1' then
@@ -121,7 +122,29 @@ function does.P(piece, item)
 		call('ZREM', r.index, r.member)
 	end
 	r.d = due
+end
+
+function does.P(piece, item)
+	local r, fresh = item.record, item.record.n == 0
+	if fresh then
+		r.l = 0
+		call('UNLINK', r.log)
+	end
+	r.n = r.n + 1
+	call('HSET', r.name, 'n', r.n, 'v', item.value)
+	times_set(piece, item, fresh)
 	return r.n
+end
+
+function does.K(piece, item)
+	call('HSET', item.record.name, 'v', item.value)
+	times_set(piece, item, false)
+	return 0
+end
+
+function does.R(piece, item)
+	times_set(piece, item, false)
+	return 0
 end
 
 function does.D(_, item)
@@ -227,8 +250,17 @@ local function once(_, args)
 	return reply
 end
 
+-- Keys that a newer gateway has added are left alone; what only newer ones may read is refused.
+local function layout_fits(prefix)
+	local kept = call('HMGET', prefix .. 'layout', 'format', 'reader')
+	if tonumber(kept[2] or '0') > FORMAT then return false end
+	if tonumber(kept[1] or '0') < FORMAT then call('HSET', prefix .. 'layout', 'format', FORMAT, 'reader', READER) end
+	return true
+end
+
 -- Whoever goes over from one master to another counts that there: arguments prefix, and what it has to be at least.
 local function join(_, args)
+	if not layout_fits(args[1]) then return {time_now(), 'newer'} end
 	local name, least = args[1] .. 'generation', tonumber(args[2])
 	local generation = tonumber(call('GET', name) or '0')
 	if generation < least then

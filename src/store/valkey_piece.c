@@ -18,23 +18,31 @@ static const char kinds[RECORD_KINDS] = {
     [RECORD_STREAM] = 'e',  [RECORD_TASK] = 't',   [RECORD_CLAIM] = 'c',
 };
 static const char verbs[] = {
-    [STORE_GET] = 'G',    [STORE_CHECK] = 'C',  [STORE_PUT] = 'P', [STORE_DEL] = 'D',
+    [STORE_GET] = 'G',    [STORE_CHECK] = 'C',  [STORE_PUT] = 'P', [STORE_KEEP] = 'K', [STORE_DEL] = 'D',
     [STORE_APPEND] = 'A', [STORE_EVENTS] = 'E', [STORE_DUE] = 'U', [STORE_TELL] = 'T',
 };
 
 /* Bits by what a piece does: which function runs it. */
 enum { DOES_SCAN = 1, DOES_FREE = 2, DOES_TAKE = 4 };
 
+/* A record stays as it is but for its times. */
+static bool renews(const struct store_item *item)
+{
+	return item->verb == STORE_KEEP && !item->value.data;
+}
+
 static unsigned piece_does(const struct store_work *w)
 {
 	static const unsigned does[] = {
-	    [STORE_PUT] = DOES_TAKE, [STORE_DEL] = DOES_FREE,  [STORE_APPEND] = DOES_TAKE,
-	    [STORE_DUE] = DOES_SCAN, [STORE_TELL] = DOES_FREE,
+	    [STORE_PUT] = DOES_TAKE,    [STORE_KEEP] = DOES_TAKE, [STORE_DEL] = DOES_FREE,
+	    [STORE_APPEND] = DOES_TAKE, [STORE_DUE] = DOES_SCAN,  [STORE_TELL] = DOES_FREE,
 	};
 	unsigned bits = 0;
 
 	for (size_t i = 0; i < w->n; i++)
-		bits |= w->items[i].verb < ARRAY_LEN(does) ? does[w->items[i].verb] : 0;
+		bits |= renews(&w->items[i])                 ? DOES_FREE
+			: w->items[i].verb < ARRAY_LEN(does) ? does[w->items[i].verb]
+							     : 0;
 	return bits;
 }
 
@@ -78,7 +86,7 @@ static void item_words(const struct store_item *item, struct item_text *t, struc
 {
 	bool unkeyed = item->verb == STORE_DUE, kindless = item->verb == STORE_TELL;
 
-	t->op[0] = verbs[item->verb];
+	t->op[0] = renews(item) ? 'R' : verbs[item->verb];
 	t->op[1] = kindless ? '-' : kinds[item->kind];
 	words[0] = (struct slice){t->op, 2};
 	words[1] = unkeyed ? SLICE("") : slice_of(item->key);
@@ -88,6 +96,7 @@ static void item_words(const struct store_item *item, struct item_text *t, struc
 		words[2] = count_word(t->a, item->version);
 		break;
 	case STORE_PUT:
+	case STORE_KEEP:
 		words[2] = number_word(t->a, ms_within(item->ttl_ms));
 		words[3] = number_word(t->b, ms_within(item->due_ms));
 		words[4] = item->value;
@@ -262,10 +271,12 @@ static bool due_row_take(struct store_row ***end, const redisReply *r, int64_t n
 	uint64_t version;
 	int64_t due_ms;
 
-	if (!reply_is_list(r, 4) || r->element[0]->type != REDIS_REPLY_STRING || r->element[0]->len >= STORE_KEY_MAX ||
+	if (!reply_is_list(r, 4) || r->element[0]->type != REDIS_REPLY_STRING ||
 	    strlen(r->element[0]->str) != r->element[0]->len || r->element[3]->type != REDIS_REPLY_STRING ||
 	    !version_from(r->element[1], &version) || !due_from(r->element[2], now_ms, &due_ms))
 		return false;
+	if (!store_key_fits(r->element[0]->str)) /* nothing of ours has written it: the others are not held up */
+		return true;
 	struct store_row *row = row_add(end, r->element[0]->str, reply_slice(r->element[3]));
 	row->version = version;
 	row->due_ms = due_ms;
@@ -296,6 +307,7 @@ static bool item_take(struct store_item *item, const redisReply *r, int64_t now_
 		return events_take(item, r);
 	case STORE_DUE:
 		return due_take(item, r, now_ms);
+	case STORE_KEEP:
 	case STORE_CHECK:
 	case STORE_DEL:
 	case STORE_APPEND:

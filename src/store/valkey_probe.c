@@ -55,6 +55,29 @@ bool node_enter(const struct valkey *s, struct link *l, usec_t deadline, struct 
 	return r;
 }
 
+/* Has the node functions whose library's name fits? -1: it does not say. */
+static int functions_there(struct link *l, usec_t deadline, struct trouble *t, const char *name)
+{
+	struct slice words[] = {SLICE("FUNCTION"), SLICE("LIST"), SLICE("LIBRARYNAME"), slice_of(name)};
+	redisReply *r = link_call(l, deadline, t, ARRAY_LEN(words), words);
+	int there;
+
+	if (!r)
+		return -1;
+	there = r->type == REDIS_REPLY_ARRAY && r->elements > 0;
+	freeReplyObject(r);
+	return there;
+}
+
+/* That a gateway has written here shows that there was a replica once: it is away, as after a failover, and comes
+ * back. Else somebody has yet to add one. */
+static bool was_joined(struct link *l, usec_t deadline)
+{
+	struct trouble unused;
+
+	return functions_there(l, deadline, &unused, "snowgate_*") == 1;
+}
+
 /* ROLE: "master", offset, replicas | "slave", ... */
 static bool role_fits(struct valkey *s, struct link *l, usec_t deadline, struct trouble *t)
 {
@@ -72,7 +95,7 @@ static bool role_fits(struct valkey *s, struct link *l, usec_t deadline, struct 
 		trouble_say(t, false, "%s: is a replica, and no other node of store.url is a master", l->node->name);
 	else if (alone && durability_waits(s->durability))
 		trouble_say(
-		    t, true,
+		    t, !was_joined(l, deadline),
 		    "%s: has no replica, and store.durability is %s: add a replica (replicaof), or set it to aof "
 		    "and the server to appendonly yes, appendfsync always; none keeps what the server keeps",
 		    l->node->name, s->durability == DURABILITY_WAIT ? "wait" : "both");
@@ -166,16 +189,12 @@ static bool config_is(struct link *l, usec_t deadline, const char *name, const c
 
 static bool functions_load(const struct valkey *s, struct link *l, usec_t deadline, struct trouble *t)
 {
-	struct slice list[] = {SLICE("FUNCTION"), SLICE("LIST"), SLICE("LIBRARYNAME"), slice_of(s->library)};
 	struct slice load[] = {SLICE("FUNCTION"), SLICE("LOAD"), SLICE("REPLACE"), slice_of(s->source)};
-	redisReply *r = link_call(l, deadline, t, ARRAY_LEN(list), list);
-	bool there = r && r->type == REDIS_REPLY_ARRAY && r->elements > 0;
+	int there = functions_there(l, deadline, t, s->library);
+	redisReply *r;
 
-	if (!r)
-		return false;
-	freeReplyObject(r);
-	if (there)
-		return true;
+	if (there != 0)
+		return there == 1;
 	r = link_call(l, deadline, t, ARRAY_LEN(load), load);
 	if (r)
 		freeReplyObject(r);
@@ -238,7 +257,7 @@ bool master_still(struct valkey *s, usec_t deadline, struct trouble *t)
 	return s->link.c && role_fits(s, &s->link, deadline, t);
 }
 
-/* What the node's generation is, made at least `least` first. */
+/* What the node's generation is, made at least `least` first; and may we read what is there? */
 static bool generation_ask(struct valkey *s, struct link *l, int64_t least, usec_t deadline, struct trouble *t)
 {
 	char function[64], number[24];
@@ -256,6 +275,11 @@ static bool generation_ask(struct valkey *s, struct link *l, int64_t least, usec
 	if (good) {
 		valkey_server_is(s, r->element[0]->integer);
 		s->generation = r->element[1]->integer;
+	} else if (r->type == REDIS_REPLY_ARRAY && r->elements == 2 && r->element[1]->type == REDIS_REPLY_STRING) {
+		trouble_say(t, true,
+			    "%s: what is kept there was written by a newer snowgate; run that version, or set another "
+			    "store.prefix",
+			    l->node->name);
 	} else {
 		trouble_say(t, false, "%s: its functions answer something else", l->node->name);
 	}

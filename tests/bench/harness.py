@@ -140,9 +140,9 @@ class Bench:
     def start_gateway(self, name="gateway", configuration=CONFIGURATION, **settings):
         return Gateway(self, name, configuration, settings)
 
-    def load_start(self, connections, port, path, body, headers, expect, pids, tokens=()):
+    def load_start(self, connections, port, path, body, headers, expect, pids, tokens=(), more=()):
         command = [self.loader, "--connections", str(connections), "--seconds", str(self.seconds), "--port", str(port),
-                   "--path", path, "--body", body, "--expect", expect]
+                   "--path", path, "--body", body, "--expect", expect, *more]
         for header in headers:
             command += ["--header", header]
         for token in tokens:
@@ -161,12 +161,12 @@ class Bench:
         return {"rate": calls / took, "p50": p50, "p99": p99, "cpu": cpu / max(calls, 1), "mib": kib / 1024,
                 "errors": int(errors)}
 
-    def gateway_start(self, gateway, connections, method, params, expect):
+    def gateway_start(self, gateway, connections, method, params, expect, more=()):
         message = {"jsonrpc": "2.0", "id": 1, "method": method}
         if params:
             message["params"] = params
         return self.load_start(connections, gateway.port, "/mcp", json.dumps(message), [], expect, [gateway.pid],
-                               gateway.keys)
+                               gateway.keys, more)
 
     def query_start(self, gateway, connections):
         """execute_query."""

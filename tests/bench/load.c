@@ -18,13 +18,17 @@
 
 static const char usage[] =
     "load --port N --connections N --seconds N [--path P] [--body B] [--header H]...\n"
-    "     [--token T]... [--expect TEXT] [--pid PID]...\n"
+    "     [--token T]... [--expect TEXT] [--pid PID]... [--session] [--count N]\n"
     "Connections take the bearer tokens in turn, so that no one principal's limits are those of the run.\n"
+    "--session: each has a session, begun with initialize, whose id goes with every request. A run of @ in the body "
+    "is\n"
+    "a number that is another one each time. --count: no warming up, and the end is there after so many answers.\n"
     "Prints one line: calls, seconds, p50 and p99 in microseconds, errors, CPU microseconds and resident KiB of\n"
     "the processes named.\n";
 
 struct options {
-	long port, connections, seconds;
+	long port, connections, seconds, count;
+	bool session;
 	const char *path, *body, *expect;
 	long pids[PIDS_MAX];
 	const char *tokens[TOKENS_MAX];
@@ -33,12 +37,14 @@ struct options {
 
 struct message {
 	size_t n;
+	size_t number, number_n; /* where in the text the number goes, and its digits */
 	char text[REQUEST_MAX];
 };
 
 struct link {
 	int fd;
-	const struct message *message;
+	struct message *message; /* its own where it has a session */
+	bool opening;            /* what it has asked for is a session */
 	int64_t sent;
 	size_t n;
 	char answer[ANSWER_MAX + 1];
@@ -48,10 +54,11 @@ struct bench {
 	const struct options *options;
 	int epoll;
 	bool counting;
-	uint64_t calls, errors;
+	uint64_t calls, errors, numbers;
 	uint64_t buckets[BUCKETS_N];
 	size_t headers_n;
 	char headers[REQUEST_MAX / 2];
+	struct link *links;
 	struct message messages[TOKENS_MAX]; /* one for each token; one where there is none */
 };
 
@@ -144,8 +151,17 @@ static int64_t resident_kib(const struct options *o)
 
 /* ---- connections ---- */
 
-static void link_send(struct link *l)
+static void number_write(struct bench *b, struct message *m)
 {
+	uint64_t number = b->numbers++;
+
+	for (size_t i = m->number_n; i > 0; i--, number /= 10)
+		m->text[m->number + i - 1] = (char)('0' + number % 10);
+}
+
+static void link_send(struct bench *b, struct link *l)
+{
+	number_write(b, l->message);
 	l->n = 0;
 	l->sent = now();
 	/* One request is far smaller than a socket buffer that is empty: a short write is a broken connection, which
@@ -159,13 +175,21 @@ static void link_open(struct bench *b, struct link *l)
 
 	l->fd = dial(b->options->port);
 	(void)epoll_ctl(b->epoll, EPOLL_CTL_ADD, l->fd, &event);
-	link_send(l);
+	link_send(b, l);
 }
 
 static void link_reopen(struct bench *b, struct link *l)
 {
 	close(l->fd);
 	link_open(b, l);
+}
+
+/* Of a body of chunks, which a stream of events is; what each of ours bears has no such end in it. */
+static long chunked_length(const struct link *l, const char *body)
+{
+	bool whole = l->answer + l->n >= body + 5 && !memcmp(l->answer + l->n - 5, "0\r\n\r\n", 5);
+
+	return whole ? (long)l->n : l->n < ANSWER_MAX ? 0 : -1;
 }
 
 /* The length of a whole answer; 0 where more is to come, -1 where it is not HTTP with a length. */
@@ -178,6 +202,11 @@ static long answer_length(struct link *l, char **body)
 	end = strstr(l->answer, "\r\n\r\n");
 	if (!end)
 		return l->n < ANSWER_MAX ? 0 : -1;
+	field = strcasestr(l->answer, "\r\nTransfer-Encoding: chunked");
+	if (field && field < end) {
+		*body = end + 4;
+		return chunked_length(l, *body);
+	}
 	field = strcasestr(l->answer, "\r\nContent-Length:");
 	if (!field || field > end)
 		return -1;
@@ -201,6 +230,23 @@ static void count(struct bench *b, const struct link *l, const char *body)
 		fprintf(stderr, "load: the first answer that is wrong: %.600s\n", l->answer);
 }
 
+static void compose(const struct bench *b, const char *body, const char *token, const char *session, struct message *m);
+
+/* The session that the answer gives is that of the link from now on. */
+static void session_take(struct bench *b, struct link *l)
+{
+	const struct options *o = b->options;
+	char *id = strcasestr(l->answer, "\r\nMcp-Session-Id: ");
+	size_t at = (size_t)(l - b->links);
+
+	if (!id)
+		die("no session was given");
+	id += 18;
+	id[strcspn(id, "\r")] = '\0';
+	compose(b, o->body, o->tokens_n ? o->tokens[at % o->tokens_n] : NULL, id, l->message);
+	l->opening = false;
+}
+
 static void link_read(struct bench *b, struct link *l)
 {
 	ssize_t got = recv(l->fd, l->answer + l->n, ANSWER_MAX - l->n, MSG_DONTWAIT);
@@ -216,8 +262,11 @@ static void link_read(struct bench *b, struct link *l)
 		b->errors += b->counting;
 		link_reopen(b, l);
 	} else if (length) {
-		count(b, l, body);
-		link_send(l);
+		if (l->opening)
+			session_take(b, l);
+		else
+			count(b, l, body);
+		link_send(b, l);
 	}
 }
 
@@ -228,7 +277,7 @@ static void run_until(struct bench *b, int64_t end)
 	struct epoll_event events[EVENTS_MAX];
 	int64_t left;
 
-	while ((left = end - now()) > 0) {
+	while ((left = end - now()) > 0 && (!b->options->count || b->calls < (uint64_t)b->options->count)) {
 		int n = epoll_wait(b->epoll, events, EVENTS_MAX, (int)(left / 1000) + 1);
 
 		for (int i = 0; i < n; i++)
@@ -236,19 +285,24 @@ static void run_until(struct bench *b, int64_t end)
 	}
 }
 
-static void compose(const struct bench *b, const char *token, struct message *m)
+static void compose(const struct bench *b, const char *body, const char *token, const char *session, struct message *m)
 {
 	const struct options *o = b->options;
 	int n = snprintf(m->text, sizeof m->text,
 			 "POST %s HTTP/1.1\r\nHost: 127.0.0.1:%ld\r\nUser-Agent: bench\r\n"
 			 "Content-Type: application/json\r\nAccept: application/json, text/event-stream\r\n"
-			 "%s%s%s%sContent-Length: %zu\r\n\r\n%s",
+			 "%s%s%s%s%s%s%sContent-Length: %zu\r\n\r\n%s",
 			 o->path, o->port, b->headers, token ? "Authorization: Bearer " : "", token ? token : "",
-			 token ? "\r\n" : "", strlen(o->body), o->body);
+			 token ? "\r\n" : "", session ? "MCP-Protocol-Version: 2025-11-25\r\nMcp-Session-Id: " : "",
+			 session ? session : "", session ? "\r\n" : "", strlen(body), body);
+	const char *number;
 
 	if (n < 0 || n >= (int)sizeof m->text)
 		die("the request is too long");
 	m->n = (size_t)n;
+	number = strchr(m->text + n - strlen(body), '@');
+	m->number = number ? (size_t)(number - m->text) : 0;
+	m->number_n = number ? strspn(number, "@") : 0;
 }
 
 static size_t compose_all(struct bench *b)
@@ -256,28 +310,50 @@ static size_t compose_all(struct bench *b)
 	const struct options *o = b->options;
 
 	for (size_t i = 0; i < o->tokens_n; i++)
-		compose(b, o->tokens[i], &b->messages[i]);
+		compose(b, o->body, o->tokens[i], NULL, &b->messages[i]);
 	if (o->tokens_n)
 		return o->tokens_n;
-	compose(b, NULL, &b->messages[0]);
+	compose(b, o->body, NULL, NULL, &b->messages[0]);
 	return 1;
+}
+
+static void open_all(struct bench *b)
+{
+	static const char initialize[] =
+	    "{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"initialize\",\"params\":{\"protocolVersion\":\"2025-11-25\","
+	    "\"capabilities\":{},\"clientInfo\":{\"name\":\"bench\",\"version\":\"1\"}}}";
+	const struct options *o = b->options;
+	size_t messages_n = compose_all(b);
+
+	for (long i = 0; i < o->connections; i++) {
+		struct link *l = &b->links[i];
+
+		l->message = &b->messages[(size_t)i % messages_n];
+		if (o->session) {
+			l->opening = true;
+			l->message = calloc(1, sizeof *l->message);
+			if (!l->message)
+				die("out of memory");
+			compose(b, initialize, o->tokens_n ? o->tokens[(size_t)i % o->tokens_n] : NULL, NULL,
+				l->message);
+		}
+		link_open(b, l);
+	}
 }
 
 static void run(struct bench *b)
 {
 	const struct options *o = b->options;
-	struct link *links = calloc((size_t)o->connections, sizeof *links);
-	size_t messages_n = compose_all(b);
 	int64_t began, cpu, took;
 
-	if (!links)
+	b->links = calloc((size_t)o->connections, sizeof *b->links);
+	if (!b->links)
 		die("out of memory");
 	b->epoll = epoll_create1(EPOLL_CLOEXEC);
-	for (long i = 0; i < o->connections; i++) {
-		links[i].message = &b->messages[(size_t)i % messages_n];
-		link_open(b, &links[i]);
-	}
-	run_until(b, now() + WARM_USEC);
+	b->counting = o->count > 0;
+	open_all(b);
+	if (!o->count)
+		run_until(b, now() + WARM_USEC);
 	b->counting = true;
 	began = now();
 	cpu = cpu_usec(o);
@@ -287,7 +363,7 @@ static void run(struct bench *b)
 	printf("%llu %.3f %llu %llu %llu %lld %lld\n", (unsigned long long)b->calls, (double)took / 1e6,
 	       (unsigned long long)quantile(b, 500), (unsigned long long)quantile(b, 990),
 	       (unsigned long long)b->errors, (long long)cpu, (long long)resident_kib(o));
-	free(links);
+	free(b->links);
 }
 
 static void add_header(struct bench *b)
@@ -301,11 +377,10 @@ static void add_header(struct bench *b)
 
 static void read_options(int argc, char **argv, struct options *o, struct bench *b)
 {
-	static const struct option known[] = {{"port", 1, NULL, 'p'},    {"connections", 1, NULL, 'c'},
-					      {"seconds", 1, NULL, 's'}, {"path", 1, NULL, 'u'},
-					      {"body", 1, NULL, 'b'},    {"header", 1, NULL, 'h'},
-					      {"expect", 1, NULL, 'e'},  {"pid", 1, NULL, 'i'},
-					      {"token", 1, NULL, 't'},   {NULL, 0, NULL, 0}};
+	static const struct option known[] = {
+	    {"port", 1, NULL, 'p'},  {"connections", 1, NULL, 'c'}, {"seconds", 1, NULL, 's'}, {"path", 1, NULL, 'u'},
+	    {"body", 1, NULL, 'b'},  {"header", 1, NULL, 'h'},      {"expect", 1, NULL, 'e'},  {"pid", 1, NULL, 'i'},
+	    {"token", 1, NULL, 't'}, {"session", 0, NULL, 'S'},     {"count", 1, NULL, 'n'},   {NULL, 0, NULL, 0}};
 	int id;
 
 	while ((id = getopt_long(argc, argv, "", known, NULL)) != -1) {
@@ -325,6 +400,10 @@ static void read_options(int argc, char **argv, struct options *o, struct bench 
 			o->expect = optarg;
 		else if (id == 't' && o->tokens_n < TOKENS_MAX)
 			o->tokens[o->tokens_n++] = optarg;
+		else if (id == 'S')
+			o->session = true;
+		else if (id == 'n')
+			o->count = number(INT32_MAX);
 		else if (id == 'i' && o->pids_n < PIDS_MAX)
 			o->pids[o->pids_n++] = number(INT32_MAX);
 		else

@@ -67,11 +67,12 @@ def tapped(path, env=None):
 class Process:
     """A child whose lines of one stream are kept; `listening` is the event that tells its ports."""
 
-    def __init__(self, arguments, stream, env=None, cwd=None):
+    def __init__(self, arguments, stream, env=None, cwd=None, pass_fds=()):
         self.lines, self.closed = [], threading.Event()
         self.process = subprocess.Popen(arguments, stdout=subprocess.PIPE if stream == "stdout" else subprocess.DEVNULL,
                                         stderr=subprocess.PIPE if stream == "stderr" else subprocess.DEVNULL,
-                                        stdin=subprocess.DEVNULL, env=tapped(arguments[0], env), cwd=cwd)
+                                        stdin=subprocess.DEVNULL, env=tapped(arguments[0], env), cwd=cwd,
+                                        pass_fds=pass_fds)
         self.pipe = getattr(self.process, stream)
         threading.Thread(target=self._read, daemon=True).start()
 
@@ -235,8 +236,8 @@ class Gateway:
         self.keys[name] = made.stdout.strip()
         return self.keys[name]
 
-    def start(self):
-        self.process = Process([program("snowgate"), "-c", self.file], "stderr", cwd=self.folder)
+    def start(self, env=None):
+        self.process = Process([program("snowgate"), "-c", self.file], "stderr", env, cwd=self.folder)
         event = self.process.listening()
         self.port, self.admin_port = event["port"], event["admin_port"]
 

@@ -20,6 +20,7 @@ import kill  # noqa: E402
 from kill import Durable  # noqa: E402
 
 KILLS = 100 if LONG else 10
+LASTS, KILLED_AT = (60, 10) if LONG else (6, 1.5)  # seconds that a statement runs, and after which its gateway dies
 TABLE = "DEMO.PUBLIC.DURABLE"
 CONTEXT = "SELECT CURRENT_ROLE(), CURRENT_WAREHOUSE(), CURRENT_DATABASE(), CURRENT_SCHEMA()"
 STEADY = {"mcp": {"stream_after": "50ms", "sse_keepalive": "200ms", "retry": "50ms"}, "listen": {"drain": "1s"},
@@ -92,6 +93,74 @@ class Durably(Case):
 
     def context(self, client, **arguments):
         return client.query(CONTEXT, **arguments).rows[0]
+
+
+class Outlasting(Durably):
+    """Of statements that outlast their gateway."""
+
+    def progress(self, events):
+        return [e.json["params"]["progress"] for e in events if e.json.get("method") == "notifications/progress"]
+
+    def read_until(self, stream, seconds):
+        """What came in so many seconds of a stream that has not ended; it has not been answered."""
+        end, events = time.monotonic() + seconds, []
+        while (left := end - time.monotonic()) > 0:
+            try:
+                events.append(stream.next(left))
+            except AssertionError:
+                break
+        self.assertTrue(all(events), "the stream ended")
+        self.assertEqual([e for e in events if "result" in e.json or "error" in e.json], [])
+        return events
+
+    def lasting(self, client, sql=None):
+        """Under way for KILLED_AT seconds: its stream, the last event id, its name, the progress told."""
+        began, name = time.monotonic(), self.name()
+        self.emulator.hold(name, LASTS)
+        stream = self.call(client, sql.format(name) if sql else f"SELECT '{name}'", {"progressToken": name},
+                           wait_seconds=LASTS + 60, timeout_seconds=LASTS + 60)
+        events = self.read_until(stream, KILLED_AT)
+        told = self.progress(events)
+        self.assertTrue(told, "progress before the kill")
+        return stream, [e.id for e in events if e.id][-1], name, told, began
+
+    def assert_goes_on(self, client, stream, last, name, told, began, rows=None):
+        """Resumed: further progress, then the answer, in the statement's own time; one execution."""
+        events = self.resumed(client, last, LASTS + 20)
+        self.assertLess(time.monotonic() - began, LASTS + 5)
+        more = self.progress(events)
+        self.assertGreater(len(more), 1, "progress after the kill")
+        self.assertEqual(told + more, sorted(set(told + more)), "progress only grows")
+        self.assert_answered([e for e in events if e.id], stream, rows or [[name]])
+        self.assertEqual(self.status(client, events[-1].id), 204, "nothing is after the answer")
+        self.assertEqual(self.executions(name), 1)
+        self.assertEqual(len({r["requestId"] for r in self.emulator.records(name)}), 1)
+
+
+class LongStatements(Outlasting):
+    """Killed and started again on the same file, while one runs."""
+
+    def test_a_read(self):
+        client = self.legacy("alice")
+        stream, *more = self.lasting(client)
+        self.again()
+        self.assert_goes_on(client, stream, *more)
+
+    def test_a_write(self):
+        client = self.legacy("alice")
+        client.query(f"CREATE OR REPLACE TABLE {TABLE}_LONG (T TEXT)")
+        stream, last, name, told, began = self.lasting(client, f"INSERT INTO {TABLE}_LONG SELECT '{{}}'")
+        self.again()
+        self.assert_goes_on(client, stream, last, name, told, began, [["1"]])
+        self.assertEqual(client.query(f"SELECT COUNT(*) FROM {TABLE}_LONG WHERE T = '{name}'").rows, [["1"]])
+
+    def test_nobody_came_back_for_a_while(self):
+        client = self.legacy("alice")
+        stream, last, name, _, _ = self.lasting(client)
+        self.again()
+        self.emulator.record(name, "succeeded", LASTS + 5)
+        self.assert_answered(self.resumed(client, last), stream, [[name]])
+        self.assertEqual(self.executions(name), 1)
 
 
 class Sessions(Durably):
@@ -229,6 +298,11 @@ class Streams(Durably):
         later = [e.json["params"] for e in events if e.json.get("method") == "notifications/progress"]
         told = before + [params["progress"] for params in later]
         self.assertEqual(told, sorted(set(told)), "each is more than the one before")
+
+    def test_progress_rises_across_a_restart_within_one_second(self):
+        """The age of a call is told more exactly than in seconds."""
+        wait_for(lambda: time.time() % 1 < 0.05, 2, "the beginning of a second")
+        self.test_progress_rises_across_the_restart()
 
     def test_killed_twice(self):
         client, stream, priming, name = self.begun(2.5)
@@ -466,6 +540,21 @@ class Writes(Durably):
                 pending.leave()
                 self.assertEqual(self.by_key(client, sql, key).rows, [["1"]])
                 self.assert_once(number, name)
+                self.assertEqual(self.by_key(client, sql, key).rows, [["1"]])
+                self.assert_once(number, name)
+
+    def test_by_its_key_after_an_orderly_stop(self):
+        """It is recorded, so it is left running, though its client is told to come back."""
+        for modern in (True, False):
+            with self.subTest(modern=modern):
+                client, (sql, number, name), key = self.modern("alice"), self.insert(4), self.key()
+                client = client if modern else self.client("alice")
+                pending = client.start("execute_query", query=sql, format="json", idempotency_key=key)
+                self.emulator.record(name, "held")
+                self.gateway.signal(signal.SIGTERM)
+                self.assertEqual(pending.answer().error["code"], 50302)
+                self.assertEqual(self.gateway.process.wait(10), 0)
+                self.gateway.start()
                 self.assertEqual(self.by_key(client, sql, key).rows, [["1"]])
                 self.assert_once(number, name)
 

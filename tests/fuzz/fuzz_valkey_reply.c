@@ -37,6 +37,7 @@ static size_t rows_check(const struct store_item *item)
 	for (const struct store_row *r = item->rows; r; r = r->next, n++) {
 		expect(r->version > 0 && r->value[r->n] == '\0');
 		expect(memchr(r->key, '\0', sizeof r->key));
+		expect(item->verb == STORE_DUE ? store_key_fits(r->key) : !*r->key);
 	}
 	return n;
 }

@@ -25,14 +25,14 @@ EMULATOR_MAY = {"base", "core"}
 # Headers of include/snowgate by the folder that implements them; those that are not here bear their folder's name.
 HEADER_FOLDER = {
     "arena.h": "base", "base.h": "base", "buf.h": "base", "clock.h": "base", "file.h": "base", "handle.h": "base",
-    "log.h": "base", "mail.h": "base", "wheel.h": "base",
+    "kill.h": "base", "log.h": "base", "mail.h": "base", "wheel.h": "base",
     "conf.h": "core", "context.h": "core", "crypt.h": "core", "err.h": "core", "json.h": "core", "metric.h": "core",
     "policy.h": "core", "principal.h": "core",
     "session.h": "mcp", "mcp.h": "mcp", "stream.h": "mcp", "seal.h": "mcp", "rows.h": "sql", "sql.h": "sql",
     "call.h": "call", "exchange.h": "call", "transport.h": "call",
     "tbl/err.def": "core", "tbl/metric.def": "core", "tbl/conf.def": "core", "tbl/guard.def": "sql",
     "tbl/authenticator.def": "core", "tbl/connection.def": "core",
-    "tbl/step.def": "call",
+    "tbl/step.def": "call", "tbl/kill.def": "base",
 }
 
 # Library headers, and where each may be included.
@@ -340,6 +340,37 @@ def rule_steps():
         file = ROOT / "src" / match.group(3)
         if not file.exists() or not re.search(rf"\bstep_{match.group(1)}\b", code_of(file)):
             fault(path, number, "steps", f"step_{match.group(1)}() is not in src/{match.group(3)}")
+
+
+KILL_LINE = re.compile(r'^KILL\((\w+),\s*"([^"]+)"\)$')
+KILL_USE = re.compile(r"\bKILL_(?:POINT|ARMED)\((\w+)\)")
+
+
+def rule_kill_points():
+    """Each kill point of the table is passed somewhere, and no other is."""
+    path = ROOT / "include/snowgate/tbl/kill.def"
+    listed, passed = {}, set()
+    for number, line in enumerate(text_of(path).split("\n"), 1):
+        if not line.startswith("KILL("):
+            continue
+        match = KILL_LINE.match(line)
+        if not match:
+            fault(path, number, "kill_points", "not a line of the table")
+        elif match.group(1) in listed:
+            fault(path, number, "kill_points", f"{match.group(1)} is there twice")
+        else:
+            listed[match.group(1)] = number
+    for file in sources("src"):
+        for number, line in enumerate(code_of(file).split("\n"), 1):
+            for use in KILL_USE.finditer(line):
+                if use.group(1) not in listed:
+                    fault(file, number, "kill_points", f"{use.group(1)} is not in tbl/kill.def")
+                if "KILL_POINT" in use.group(0):
+                    passed.add(use.group(1))
+    for name in listed.keys() - passed:
+        fault(path, listed[name], "kill_points", f"{name} is passed nowhere in src/")
+    if not listed:
+        fault(path, 1, "kill_points", "the table is empty")
 
 
 def rule_tools():

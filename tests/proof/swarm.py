@@ -73,15 +73,18 @@ class Session:
     """What a session was told to be: every context that it may have by now."""
 
     def __init__(self, name, key, by_handle, told, stragglers):
-        self.name, self.key, self.by_handle, self.stragglers = name, key, by_handle, stragglers
+        self.name, self.key, self.by_handle = name, key, by_handle
+        self.straggle = STRAGGLE_SECONDS if stragglers is True else stragglers
         self.possible, self.unanswered = {told}, []
         self.deleted = None  # then "sent" or "done"
         self.events = {}  # id -> body
 
     def expected(self):
         """What it may be: a change without an answer may have happened, and where stragglers count may happen yet."""
-        now = time.monotonic()
-        self.unanswered = [(t, c) for t, c in self.unanswered if now - t < STRAGGLE_SECONDS]
+        end = time.monotonic() - self.straggle
+        while self.unanswered and self.unanswered[0][0] <= end:  # it will not happen any more, and may have
+            change = self.unanswered.pop(0)[1]
+            self.possible |= {c._replace(**change) for c in self.possible}
         found, more = set(), set(self.possible)
         while more:
             found |= more
@@ -92,10 +95,7 @@ class Session:
         self.possible = {c._replace(**change) for c in self.expected()}
 
     def lost(self, change):
-        if self.stragglers:
-            self.unanswered.append((time.monotonic(), change))
-        else:
-            self.possible |= {c._replace(**change) for c in self.possible}
+        self.unanswered.append((time.monotonic(), change))
 
     def contradicts(self, told):
         """Narrows down; where it may not be so, what it may be, for a person. `told` may lack members."""
@@ -129,9 +129,11 @@ class Member(threading.Thread):
                              revision=LATEST if n % 4 == 0 else "2025-06-18", timeout=READ_SECONDS)
         self.declared = {"extensions": {TASKS: {}}} if self.modern and swarm.tasks else {}
         self.session, self.sessions, self.calls, self.faults = None, [], [], []
+        self.rested = threading.Event()
         self.counts = collections.Counter()
         self.serial, self.turns = 0, n
         self.down_since, self.gap = None, 0.0
+        self.asked, self.errors = 0, []  # calls so far; (time, number of the call, what it was)
 
     # ---- the wire ----
 
@@ -142,9 +144,11 @@ class Member(threading.Thread):
         self.turns += 1
         self.client.gateway = self.swarm.targets[self.turns % len(self.swarm.targets)]
 
-    def broken(self, why, call=None):
+    def broken(self, why, call=None, problem=None):
         """Something did not work: counted, and a moment waited."""
+        why = "silent" if isinstance(problem, (AssertionError, TimeoutError)) else why
         self.counts[why] += 1
+        self.errors.append((time.monotonic(), self.asked, why))
         self.down_since = self.down_since or time.monotonic()
         if call:
             call.breaks += 1
@@ -167,13 +171,13 @@ class Member(threading.Thread):
                 self.broken("refused", call)
                 continue
             except OSError as problem:
-                self.broken("broken", call)
+                self.broken("broken", call, problem)
                 raise Lost(str(problem)) from problem
             try:
                 stream.open(READ_SECONDS)
             except BROKEN as problem:
                 stream.leave()
-                self.broken("broken", call)
+                self.broken("broken", call, problem)
                 raise Lost(str(problem)) from problem
             if stream.status not in BUSY:
                 return stream
@@ -187,6 +191,7 @@ class Member(threading.Thread):
 
     def ask(self, message, more=None):
         """The answer to what may be asked twice."""
+        self.asked += 1
         end = time.monotonic() + PATIENCE
         while True:
             try:
@@ -202,6 +207,7 @@ class Member(threading.Thread):
 
     def tell(self, make):
         """The status of a request without a stream; None where it is not known."""
+        self.asked += 1
         try:
             with self.send(make) as stream:
                 self.served()
@@ -239,6 +245,8 @@ class Member(threading.Thread):
                 self.fault(f"initialize: {answer}")
                 raise Refused
             self.tell(lambda: self.client.stream(self.client.message("notifications/initialized", notification=True)))
+            if self.n % 4 == 2:  # hears more than the answer, in events
+                self.ask(self.client.message("logging/setLevel", {"level": "debug"}))
             told = self.ask(self.client.tool_message("set_context", {}))
         self.session = Session(name, self.key, self.modern, self.context_of(told), self.swarm.stragglers)
         self.sessions.append(self.session)
@@ -253,6 +261,7 @@ class Member(threading.Thread):
     def change(self):
         """Another context, in one of the ways there are."""
         self.serial += 1
+        self.asked += 1
         tag, (database, schema) = f"tag {self.n}.{self.serial}", self.rng.choice(SCHEMAS)
         warehouse, way = self.rng.choice(WAREHOUSES), self.rng.randrange(5)
         if way < 2:
@@ -339,6 +348,7 @@ class Member(threading.Thread):
         return call, f"SELECT '{marker}' AS T, '{held}' AS H"
 
     def run_statement(self, kind, hold=None, cancel=False, **more):
+        self.asked += 1
         call, sql = self.new_call(kind, hold)
         arguments = {"query": sql, "format": "json", **more, **({"idempotency_key": call.key} if call.key else {})}
         call.session = self.session
@@ -387,7 +397,7 @@ class Member(threading.Thread):
                     self.served()
                     return answer
             except BROKEN as problem:
-                self.broken("broken", call)
+                self.broken("broken", call, problem)
                 if call.last is None:
                     raise Lost(str(problem)) from problem
             finally:
@@ -407,8 +417,8 @@ class Member(threading.Thread):
             try:
                 stream = self.client.listen(call.last, timeout=READ_SECONDS)
                 stream.open(READ_SECONDS)
-            except BROKEN:
-                self.broken("refused", call)
+            except BROKEN as problem:
+                self.broken("refused", call, problem)
                 continue
             if stream.status == 200:
                 self.counts["resumed"] += 1
@@ -437,8 +447,11 @@ class Member(threading.Thread):
             message = event.json
             if "result" in message or "error" in message:
                 call.answers += 1
-                if [e for e in stream.rest(READ_SECONDS) if e.data]:
-                    self.fault("something came after the answer", call)
+                try:
+                    if [e for e in stream.rest(READ_SECONDS) if e.data]:
+                        self.fault("something came after the answer", call)
+                except BROKEN:  # the answer had come
+                    self.counts["broken"] += 1
                 return self.is_own(call, message) and Answer(stream.status, stream.headers, event.data.encode())
             if cancel and call.last:
                 cancel, call.cancelled = False, True
@@ -547,8 +560,11 @@ class Member(threading.Thread):
         elif "result" in answer.json and answer.is_error and answer.meta_error.get("retryable"):
             self.counts["failed"] += 1
             return
+        elif "result" in answer.json and answer.is_error and call.session.deleted:  # and its statements with it
+            call.outcome = "cancelled"
+            return
         else:
-            self.fault(f"its handle brought {answer}", call)
+            self.fault(f"its handle brought {answer}, and its session is {call.session.deleted or 'there'}", call)
         self.counts["handles"] += 1
 
     def finish_task(self, call):
@@ -577,6 +593,7 @@ class Member(threading.Thread):
         found = [c for c in self.calls[-12:] if c.session is self.session and c.answers and c.last and c.bodies]
         if not found:
             return
+        self.asked += 1
         call = self.rng.choice(found)
         ids = list(dict.fromkeys([call.first] + [i for i, _ in call.bodies]))  # the priming event has no body
         at = self.rng.randrange(len(ids))
@@ -607,6 +624,7 @@ class Member(threading.Thread):
         found = [c for m in others for c in m.calls[-3:] if c.first and c.session is not self.session]
         if not found or self.modern:
             return
+        self.asked += 1
         call = self.rng.choice(found)
         try:
             with self.send(lambda: self.client.listen(call.first, timeout=READ_SECONDS)) as stream:
@@ -624,8 +642,11 @@ class Member(threading.Thread):
                 return
 
     def act(self):
-        r, held = self.rng.random(), self.rng.choice(HOLDS)
-        if r < 0.12:
+        r, held = self.rng.random(), self.rng.choice(self.swarm.holds)
+        favour = self.swarm.favour
+        if favour and self.rng.random() < 0.3:
+            getattr(self, favour)()
+        elif r < 0.12:
             self.run_statement("read")
         elif r < 0.36:
             self.run_statement("read", held)
@@ -662,30 +683,45 @@ class Member(threading.Thread):
         while not self.session and not self.swarm.over.is_set():
             self.safely(self.begin)
         while not self.swarm.over.is_set():
-            self.safely(self.act)
+            if self.swarm.moving.is_set():
+                self.safely(self.act)
+                if self.swarm.pace:
+                    self.swarm.over.wait(self.rng.uniform(0, 2 * self.swarm.pace))
+            else:
+                self.settle()
+                self.rested.set()
+                self.swarm.moving.wait()
         self.swarm.settling.wait(PATIENCE)
+        self.settle()
+
+    def settle(self):
         for call in self.calls:
             if call.handle and call.outcome == "sent":
                 self.safely(lambda call=call: self.finish_handle(call))
 
 
 class Swarm:
-    """`targets`: URLs, ports, or what has a port. `stragglers`: what was sent and not answered may happen later, as
-    with a gateway that was stopped for a while or one of several; not where each loss is the death of the only one."""
+    """`targets`: URLs, ports, or what has a port. `stragglers`: a change that was sent and not answered may happen
+    later, True: after a while, as with a gateway that was stopped or one of several; or so many seconds later.
+    `holds`: the ms that its slow statements run. `pace`: seconds that each client rests between two calls, on
+    average."""
 
-    def __init__(self, targets, emulator, clients=8, seed=1, keys=(), stragglers=False):
+    def __init__(self, targets, emulator, clients=8, seed=1, keys=(), stragglers=False, holds=HOLDS, pace=0.0):
         self.targets, self.emulator, self.seed = [Target(t) for t in targets], emulator, seed
-        self.keys, self.stragglers = list(keys), stragglers
+        self.keys, self.stragglers, self.holds, self.pace = list(keys), stragglers, holds, pace
+        self.favour = None  # what its members do more often than else: the name of a method
         self.run = f"{seed:x}x{time.time_ns() // 1000:x}"  # in its markers: an emulator may see several swarms
         self.table = f"DEMO.PUBLIC.SWARM_{self.run.upper()}"
-        self.over, self.settling = threading.Event(), threading.Event()
+        self.over, self.settling, self.moving = threading.Event(), threading.Event(), threading.Event()
+        self.moving.set()
         self.records, self.collected = {}, 0.0
         self.prepare()
         self.members = [Member(self, n) for n in range(clients)]
 
     def prepare(self):
-        for ms in HOLDS:
+        for ms in set(self.holds) - self.emulator.__dict__.setdefault("holding", set()):
             self.emulator.hold(f"hold {ms};", ms / 1000)
+            self.emulator.holding.add(ms)
         self.sql(f"CREATE TABLE {self.table} (ID INT)")
         with Client(self.targets[0], self.keys[0] if self.keys else None, modern=True) as client:
             extensions = client.rpc("server/discover").result["capabilities"].get("extensions", {})
@@ -712,20 +748,43 @@ class Swarm:
         for member in self.members:
             member.start()
 
-    def stop(self):
-        """No new calls; waits for those under way. The targets must be up."""
+    def rest(self):
+        """No new calls until go_on(); waits for those under way, as far as they have an end. The targets must be up."""
+        self.moving.clear()
+        for member in self.members:
+            if not member.rested.wait(3 * PATIENCE):
+                member.fault("does not come to rest")
+
+    def go_on(self):
+        for member in self.members:
+            member.rested.clear()
+        self.moving.set()
+
+    def leave(self):
+        """No more of it, whatever is under way."""
         self.over.set()
         self.settling.set()
+        self.moving.set()
+
+    def stop(self):
+        """No new calls; waits for those under way. The targets must be up."""
+        self.leave()
         for member in self.members:
             member.join(3 * PATIENCE)
             if member.is_alive():
                 member.fault("does not end")
         return self
 
-    def collect(self):
-        """The emulator's records, which it tells the newest 10000 of."""
-        for record in self.emulator.records():
-            self.records[record["handle"]] = record
+    def collect(self, whole=False):
+        """The emulator's records of its statements, which it tells the newest 10000 of; fewer where those were seen
+        before."""
+        for n in (10000,) if whole else (1000, 10000):
+            found = self.emulator.records(f"swarm.{self.run}.", n=n)
+            known = any(record["handle"] in self.records for record in found[len(found) // 2:])
+            for record in found:
+                self.records[record["handle"]] = record
+            if known or len(found) < n:
+                return
 
     def in_flight(self):
         return sum(bool(m.calls) and m.calls[-1].outcome == "sent" and not m.calls[-1].handle for m in self.members)
@@ -772,8 +831,11 @@ def check_sessions(swarm):
 
 def check_executions(swarm):
     """At most one each by the emulator's count; one where there is an answer; under a tag that the session may have."""
-    swarm.collect()
+    swarm.collect(whole=True)
     faults, executions, tags = [], collections.Counter(), {}
+    for record in [r for r in swarm.records.values() if r["state"] in OPEN]:  # seen so, and not since
+        swarm.records.update({r["handle"]: r for mark in MARK.findall(record["sql"])
+                              for r in swarm.emulator.records(mark)})
     for record in swarm.records.values():
         for mark in set(MARK.findall(record["sql"])):
             executions[mark] += record["executions"]
@@ -840,13 +902,13 @@ def check_keys(swarm):
 
 
 def invariants(swarm, emulator=None):
-    """What was not as promised, as sentences. After stop(); the targets must be up."""
+    """What was not as promised, as sentences. After stop() or rest(); the targets must be up."""
     faults = [fault for m in swarm.members for fault in m.faults]
     emulator = emulator or swarm.emulator
-    end = time.monotonic() + 10 + max(HOLDS) / 1000
-    while time.monotonic() < end and any(r["state"] in OPEN for r in emulator.records("swarm.")):
-        time.sleep(0.05)
-    swarm.collect()
+    end = time.monotonic() + 10 + max(swarm.holds) / 1000
+    while time.monotonic() < end and any(r["state"] in OPEN for r in emulator.records(f"swarm.{swarm.run}.")):
+        time.sleep(0.02)
+    swarm.collect(whole=True)
     faults += check_sessions(swarm) + check_streams(swarm) + check_keys(swarm) + check_executions(swarm)
     return faults + check_table(swarm)
 

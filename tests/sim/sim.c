@@ -105,7 +105,9 @@ static void sim_conf(void)
 	script.conf.store_kind = STORE_KIND_MEMORY;
 	script.conf.store_timeout = 5 * USEC_PER_S;
 	script.conf.store_max_waiting = 10000;
+	script.conf.store_lease = 15 * USEC_PER_S;
 	script.conf.listen_drain = 30 * USEC_PER_S;
+	script.conf.listen_handover_drain = 5 * USEC_PER_S;
 	script.conf.snowflake_max_in_flight = 8;
 	script.conf.snowflake_max_waiting = 16;
 	script.conf.snowflake_retry_budget = 20;

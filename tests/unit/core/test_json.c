@@ -317,6 +317,20 @@ static void canonical_text_is_one_per_value(void **state UNUSED)
 	}
 }
 
+static void what_is_not_listed_is_left(void **state UNUSED)
+{
+	static const char *const known[] = {"a", "b", "c", NULL};
+	json_t *o = json_pack("{s:i,s:i,s:{s:i}}", "a", 1, "b", 2, "x", "y", 3), *rest = json_without(o, known);
+
+	assert_int_equal(json_object_size(o), 3);
+	assert_int_equal(json_object_size(rest), 1);
+	assert_int_equal(json_int_of(json_object_get(rest, "x"), "y", 0), 3);
+	json_decref(rest);
+	json_object_del(o, "x");
+	assert_null(json_without(o, known));
+	json_decref(o);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -332,6 +346,7 @@ int main(void)
 	    cmocka_unit_test(a_path_leads_down),
 	    cmocka_unit_test(members_have_types),
 	    cmocka_unit_test(canonical_text_is_one_per_value),
+	    cmocka_unit_test(what_is_not_listed_is_left),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -47,11 +47,41 @@ static void encodings_are_equal_when_principals_are(void **state UNUSED)
 	buf_free(&b);
 }
 
+static void a_record_s_principal_reads_back(void **state UNUSED)
+{
+	static const struct principal all[] = {{PRINCIPAL_KEY, "", "ci", "team"},
+					       {PRINCIPAL_TOKEN, "https://issuer", "alice", ""},
+					       {PRINCIPAL_LOCAL, "", "local", ""}};
+	static const char *const none[] = {"{}", "{\"kind\":\"none\"}", "{\"kind\":\"other\"}", "[]", "{\"kind\":1}"};
+	char longer[sizeof(struct principal)] = "";
+	struct principal p;
+	json_t *o;
+
+	for (size_t i = 0; i < ARRAY_LEN(all); i++) {
+		o = principal_json(&all[i]);
+		assert_true(principal_from_json(&p, o));
+		assert_true(principal_equal(&p, &all[i]));
+		assert_string_equal(p.group, all[i].group);
+		json_decref(o);
+	}
+	for (size_t i = 0; i < ARRAY_LEN(none); i++) {
+		o = NULL;
+		assert_int_equal(json_parse(slice_of(none[i]), 5, &o, NULL, 0), JSON_OK);
+		assert_false(principal_from_json(&p, o));
+		json_decref(o);
+	}
+	memset(longer, 'x', sizeof longer - 1);
+	o = json_pack("{s:s,s:s}", "kind", "key", "subject", longer);
+	assert_false(principal_from_json(&p, o)); /* never a shorter one, who would be somebody else */
+	json_decref(o);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(a_group_does_not_make_another_principal),
 	    cmocka_unit_test(encodings_are_equal_when_principals_are),
+	    cmocka_unit_test(a_record_s_principal_reads_back),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

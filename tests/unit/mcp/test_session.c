@@ -529,6 +529,30 @@ static void test_newer_record_updates_the_live_one(void **state)
 	stop(&f);
 }
 
+/* Left alone, and told apart from what is no record: a program that may read it will. */
+static void test_only_a_higher_reader_is_refused(void **state)
+{
+	struct fixture f;
+	struct buf record = buf_with_ceiling(OUT_CEILING), newer = buf_with_ceiling(OUT_CEILING);
+	(void)state;
+	start(&f, KEY_A, roomy);
+	struct session *s = add(&f, &alice);
+	assert_true(session_record(&record, s));
+	session_end(f.table, s);
+	json_t *json = json_from(buf_text(&record));
+	json_object_set_new(json, "reader", json_integer(2));
+	json_write(&newer, json);
+	json_decref(json);
+	assert_null(session_restore(f.table, buf_slice(&newer), &alice));
+	assert_true(session_record_newer(buf_slice(&newer)));
+	assert_false(session_record_newer(buf_slice(&record)));
+	assert_false(session_record_newer(SLICE("{}")));
+	assert_non_null(session_restore(f.table, buf_slice(&record), &alice));
+	buf_free(&record);
+	buf_free(&newer);
+	stop(&f);
+}
+
 static void test_unknown_members_survive(void **state)
 {
 	struct fixture f;
@@ -723,6 +747,7 @@ int main(void)
 	    cmocka_unit_test(test_records_without_wishes),
 	    cmocka_unit_test(test_record_round_trip),
 	    cmocka_unit_test(test_newer_record_updates_the_live_one),
+	    cmocka_unit_test(test_only_a_higher_reader_is_refused),
 	    cmocka_unit_test(test_unknown_members_survive),
 	    cmocka_unit_test(test_refused_records),
 	    cmocka_unit_test(test_restore_within_limits),

@@ -326,6 +326,27 @@ static void test_expire(void **state UNUSED)
 	stream_pool_free(pool);
 }
 
+/* An answer that was refused is another one later: by then its stream is the last to have ended. */
+static void test_an_answer_that_is_taken_back(void **state UNUSED)
+{
+	struct stream_pool *pool = stream_pool_new(STREAMS_BYTES_MAX);
+	struct stream_set set = {0};
+	struct stream *first = finished(pool, &set, 3, 10 * S), *second = finished(pool, &set, 3, 11 * S);
+	stream_take_back(pool, first);
+	assert_false(first->finished);
+	assert_null(stream_after(first, 0));
+	append(pool, first, "another", true, 12 * S);
+	assert_event(stream_after(first, 0), 1, "another", true);
+	stream_free(pool, first);
+	struct stream *third = finished(pool, &set, 3, 13 * S);
+	assert_ptr_equal(second->done_next, third);
+	assert_ptr_equal(third->done_prev, second);
+	assert_null(third->done_next);
+	assert_int_equal(stream_expire(pool, 100 * S, 100), 2);
+	assert_int_equal(stream_pool_count(pool), 0);
+	stream_pool_free(pool);
+}
+
 /* ---- properties ---- */
 
 /* Repeatable; SplitMix64. */
@@ -522,6 +543,7 @@ int main(void)
 	    cmocka_unit_test(test_what_can_never_fit_pushes_nothing_out),
 	    cmocka_unit_test(test_an_answer_pushes_out_log_messages_of_its_own_stream),
 	    cmocka_unit_test(test_expire),
+	    cmocka_unit_test(test_an_answer_that_is_taken_back),
 	    cmocka_unit_test(test_any_cut_replays_the_rest_once_and_in_order),
 	    cmocka_unit_test(test_ceilings_hold_whatever_happens),
 	};

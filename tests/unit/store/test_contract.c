@@ -248,6 +248,65 @@ TEST(test_check)
 }
 
 /* Writes before and after what does not fit: none of them has happened. */
+static enum store_rc keep(const char *key, struct slice value, int64_t due_ms)
+{
+	struct test_piece p;
+	struct store_item *item;
+	enum store_rc rc;
+
+	piece_begin(&p);
+	item = piece_item(&p, STORE_KEEP, RECORD_OPERATION, key);
+	item->value = value;
+	item->ttl_ms = TTL;
+	item->due_ms = due_ms;
+	rc = piece_run(&p);
+	piece_free(&p);
+	return rc;
+}
+
+/* Whoever checked the version before still has it after. */
+TEST(test_keep)
+{
+	struct test_piece p;
+
+	assert_int_equal(keep("k", SLICE("x"), 0), STORE_STALE);
+	assert_string_equal(got(RECORD_OPERATION, "k"), "-");
+	assert_int_equal(put_due("k", TTL, 0), STORE_OK);
+	assert_int_equal(append("k", 1, "one"), STORE_OK);
+	assert_int_equal(keep("k", SLICE("y"), 60000), STORE_OK);
+	assert_string_equal(got(RECORD_OPERATION, "k"), "y@1");
+	assert_string_equal(due(RECORD_OPERATION, 10), "");
+	assert_int_equal(keep("k", (struct slice){0}, 0), STORE_OK);
+	assert_string_equal(got(RECORD_OPERATION, "k"), "y@1");
+	assert_string_equal(due(RECORD_OPERATION, 10), "k:0");
+	assert_int_equal(keep("k", (struct slice){0}, STORE_NO_DUE), STORE_OK);
+	assert_string_equal(due(RECORD_OPERATION, 10), "");
+	assert_string_equal(logged("k", 0, 10), "1:one");
+	piece_begin(&p);
+	piece_check(&p, RECORD_OPERATION, "k", 1);
+	assert_int_equal(piece_run(&p), STORE_OK);
+	piece_free(&p);
+}
+
+/* A piece that ends as stale has kept nothing. */
+TEST(test_keep_is_undone)
+{
+	struct test_piece p;
+	struct store_item *item;
+
+	assert_int_equal(put(RECORD_OPERATION, "k", "x"), STORE_OK);
+	assert_int_equal(append("k", 1, "one"), STORE_OK);
+	piece_begin(&p);
+	item = piece_item(&p, STORE_KEEP, RECORD_OPERATION, "k");
+	item->value = SLICE("y");
+	item->ttl_ms = TTL;
+	piece_check(&p, RECORD_OPERATION, "k", 2);
+	assert_int_equal(piece_run(&p), STORE_STALE);
+	piece_free(&p);
+	assert_string_equal(got(RECORD_OPERATION, "k"), "x@1");
+	assert_string_equal(logged("k", 0, 10), "1:one");
+}
+
 TEST(test_all_or_nothing)
 {
 	struct test_piece p;
@@ -554,7 +613,7 @@ static void random_item(struct test_piece *p)
 
 	snprintf(key, sizeof key, "k%u", random_below(5));
 	snprintf(value, sizeof value, "v%u", random_below(1000));
-	switch (random_below(8)) {
+	switch (random_below(10)) {
 	case 0:
 		piece_get(p, kind, key);
 		break;
@@ -577,6 +636,10 @@ static void random_item(struct test_piece *p)
 		break;
 	default:
 		item = piece_put(p, kind, key, "value");
+		if (random_below(3) == 0) {
+			item->verb = STORE_KEEP;
+			item->value = random_below(2) ? SLICE("kept") : (struct slice){0};
+		}
 		item->ttl_ms = 1000 * (1 + random_below(30));
 		item->due_ms = random_below(2) ? 1000 * random_below(20) : STORE_NO_DUE;
 	}
@@ -797,6 +860,8 @@ int main(void)
 	    cmocka_unit_test(test_longest_key_and_any_bytes),
 	    cmocka_unit_test(test_too_little_room),
 	    cmocka_unit_test(test_check),
+	    cmocka_unit_test(test_keep),
+	    cmocka_unit_test(test_keep_is_undone),
 	    cmocka_unit_test(test_all_or_nothing),
 	    cmocka_unit_test(test_items_in_order),
 	    cmocka_unit_test(test_batch_order),

@@ -426,6 +426,21 @@ static void raw_run(const char *sql)
 	sqlite3_close(db);
 }
 
+static int64_t raw_number(const char *at, const char *sql)
+{
+	sqlite3 *db;
+	sqlite3_stmt *stmt;
+	int64_t number;
+
+	assert_int_equal(sqlite3_open_v2(at, &db, SQLITE_OPEN_READONLY, NULL), SQLITE_OK);
+	assert_int_equal(sqlite3_prepare_v2(db, sql, -1, &stmt, NULL), SQLITE_OK);
+	assert_int_equal(sqlite3_step(stmt), SQLITE_ROW);
+	number = sqlite3_column_int64(stmt, 0);
+	sqlite3_finalize(stmt);
+	sqlite3_close(db);
+	return number;
+}
+
 static void assert_refused(const char *reason)
 {
 	assert_false(may_open(path));
@@ -440,16 +455,43 @@ static void test_other_versions(void **state)
 	opened(path);
 	assert_int_equal(put(RECORD_SESSION, "a", "x"), STORE_OK);
 	closed();
-	raw_run("PRAGMA user_version=2");
+	raw_run("PRAGMA user_version=3; UPDATE meta SET value = 3 WHERE name = 'reader'");
+	assert_refused("newer snowgate");
+	raw_run("DROP TABLE meta"); /* nobody says that it may be read */
 	assert_refused("newer snowgate");
 	raw_run("PRAGMA user_version=1");
-	opened(path);
+	opened(path); /* an older one: brought up to date */
 	assert_string_equal(got(RECORD_SESSION, "a"), "x@1");
 	closed();
+	assert_int_equal(raw_number(path, "PRAGMA user_version"), 2);
 	files_gone(path);
 	raw_run("CREATE TABLE t(x)");
 	assert_int_equal(chmod(path, 0600), 0);
 	assert_refused("another program");
+}
+
+/* A newer program has added a table and a column, and says that older ones may go on. */
+static void test_a_newer_schema_is_used_and_left_as_it_is(void **state)
+{
+	(void)state;
+	opened(path);
+	assert_int_equal(put(RECORD_SESSION, "a", "x"), STORE_OK);
+	closed();
+	raw_run("ALTER TABLE record ADD COLUMN colour TEXT DEFAULT 'red'; CREATE TABLE future(x); INSERT INTO future "
+		"VALUES(7); UPDATE record SET colour = 'blue'; PRAGMA user_version=3");
+	opened(path);
+	assert_string_equal(got(RECORD_SESSION, "a"), "x@1");
+	assert_int_equal(put(RECORD_SESSION, "a", "y"), STORE_OK);
+	assert_int_equal(put(RECORD_SESSION, "b", "z"), STORE_OK);
+	closed();
+	opened(path);
+	assert_string_equal(got(RECORD_SESSION, "a"), "y@2");
+	assert_string_equal(got(RECORD_SESSION, "b"), "z@1");
+	closed();
+	assert_int_equal(raw_number(path, "PRAGMA user_version"), 3);
+	assert_int_equal(raw_number(path, "SELECT x FROM future"), 7);
+	assert_int_equal(raw_number(path, "SELECT count(*) FROM record WHERE key = 'a' AND colour = 'blue'"), 1);
+	assert_sound(path);
 }
 
 static void test_no_database(void **state)
@@ -504,21 +546,6 @@ static void test_permissions(void **state)
 }
 
 /* ---- upkeep ---- */
-
-static int64_t raw_number(const char *at, const char *sql)
-{
-	sqlite3 *db;
-	sqlite3_stmt *stmt;
-	int64_t number;
-
-	assert_int_equal(sqlite3_open_v2(at, &db, SQLITE_OPEN_READONLY, NULL), SQLITE_OK);
-	assert_int_equal(sqlite3_prepare_v2(db, sql, -1, &stmt, NULL), SQLITE_OK);
-	assert_int_equal(sqlite3_step(stmt), SQLITE_ROW);
-	number = sqlite3_column_int64(stmt, 0);
-	sqlite3_finalize(stmt);
-	sqlite3_close(db);
-	return number;
-}
 
 /* Rows go, their logs too, and the file becomes smaller again. */
 static void test_expiry(void **state)
@@ -714,6 +741,84 @@ static void test_damage_is_apart(void **state)
 	closed();
 }
 
+static void sql_done(const char *text)
+{
+	sqlite3 *db;
+
+	assert_int_equal(sqlite3_open(path, &db), SQLITE_OK);
+	assert_int_equal(sqlite3_exec(db, text, NULL, NULL, NULL), SQLITE_OK);
+	assert_int_equal(sqlite3_close(db), SQLITE_OK);
+}
+
+/* Rows that nothing of ours has written: keys that are none do not come out, a version that is none is no record, and a
+ * due that no clock has is passed or not, but none only where there is none. */
+static void test_foreign_rows(void **state)
+{
+	static const char *const keys[] = {"a", "b", "c", "d", "e"};
+	struct test_piece p;
+	struct store_item *item;
+
+	(void)state;
+	opened(path);
+	assert_int_equal(put(RECORD_SESSION, "zero", "x"), STORE_OK);
+	for (size_t i = 0; i < ARRAY_LEN(keys); i++)
+		assert_int_equal(put_due(keys[i], TTL, 0), STORE_OK);
+	closed();
+	sql_done("UPDATE record SET version = 0 WHERE key = 'zero';"
+		 "UPDATE record SET key = 'b c', due = -1 WHERE key = 'b';"
+		 "UPDATE record SET key = '', due = -1 WHERE key = 'c';"
+		 "UPDATE record SET due = -9223372036854775807 - 1 WHERE key = 'd';"
+		 "UPDATE record SET due = due - 1 WHERE key = 'e'");
+	opened(path);
+	assert_string_equal(got(RECORD_SESSION, "zero"), "-");
+	assert_int_equal(put(RECORD_SESSION, "zero", "y"), STORE_OK);
+	assert_string_equal(got(RECORD_SESSION, "zero"), "y@1");
+	piece_begin(&p);
+	p.work.group = NULL;
+	item = piece_due(&p, RECORD_OPERATION, 10);
+	assert_int_equal(piece_run(&p), STORE_OK);
+	assert_string_equal(item->rows->key, "d");
+	assert_true(item->rows->due_ms == INT64_MIN);
+	assert_string_equal(item->rows->next->key, "e");
+	assert_true(item->rows->next->due_ms < STORE_NO_DUE);
+	assert_string_equal(item->rows->next->next->key, "a");
+	assert_null(item->rows->next->next->next);
+	piece_free(&p);
+	closed();
+}
+
+/* A row that breaks the rules of the schema is damage: its piece fails, the others of the batch do not. */
+static void test_foreign_event(void **state)
+{
+	struct test_piece p[3];
+
+	(void)state;
+	opened(path);
+	assert_int_equal(put(RECORD_OPERATION, "op", "x"), STORE_OK);
+	assert_int_equal(append("op", 1, "one"), STORE_OK);
+	closed();
+	sql_done("INSERT INTO event SELECT id, 'last', 'x' FROM record WHERE key = 'op'");
+	opened(path);
+	for (int i = 0; i < 3; i++) {
+		piece_begin(&p[i]);
+		if (i == 1)
+			piece_append(&p[i], "op", 1, "again");
+		else
+			piece_put(&p[i], RECORD_SESSION, i ? "two" : "one", "x");
+		store_post(&p[i].work);
+	}
+	store_turn();
+	assert_int_equal(p[0].work.rc, STORE_OK);
+	assert_int_equal(p[1].work.rc, STORE_DOWN);
+	assert_int_equal(p[2].work.rc, STORE_OK);
+	for (int i = 0; i < 3; i++)
+		piece_free(&p[i]);
+	assert_string_equal(got(RECORD_SESSION, "two"), "x@1");
+	assert_false(health.ready);
+	assert_non_null(strstr(health.why, "damaged"));
+	closed();
+}
+
 /* A check under way ends with the store. */
 static void test_close_during_check(void **state)
 {
@@ -742,6 +847,7 @@ int main(void)
 	    WITH_FOLDER(test_full_disk_reads),
 	    WITH_FOLDER(test_second_process),
 	    WITH_FOLDER(test_other_versions),
+	    WITH_FOLDER(test_a_newer_schema_is_used_and_left_as_it_is),
 	    WITH_FOLDER(test_no_database),
 	    WITH_FOLDER(test_permissions),
 	    WITH_FOLDER(test_expiry),
@@ -749,6 +855,8 @@ int main(void)
 	    WITH_FOLDER(test_backup),
 	    WITH_FOLDER(test_damage_is_found),
 	    WITH_FOLDER(test_damage_is_apart),
+	    WITH_FOLDER(test_foreign_rows),
+	    WITH_FOLDER(test_foreign_event),
 	    WITH_FOLDER(test_close_during_check),
 	};
 
