@@ -280,11 +280,6 @@ enum verdict call_fail(struct call *c, enum err err, const char *format, ...) PR
 bool call_ask(struct call *c, const char *key, const char *method, json_t *params) MUST_USE;
 /* The client's result under this key as it came (its shape is not checked); NULL: not answered. */
 json_t *call_answer(const struct call *c, const char *key);
-/* May it become a task? Its client has said so [5.12], and waits for it. */
-static inline bool call_takes_task(const struct call *c)
-{
-	return c->meta.tasks && c->method == MCP_TOOLS_CALL && !c->op.again;
-}
 /* Milliseconds since its birth, for its answer: once told they stay what they are. */
 int64_t call_elapsed_ms(struct call *c);
 /* The statement at hand; NULL when the plan has none. */

@@ -100,13 +100,13 @@ static void take_over(struct call *c, struct slice record)
 }
 
 /* The call is at hand, and has its ticket. */
-static void begin_with(struct call *c, struct ticket *t, struct journal *j, bool over, struct ticket *asker)
+static void begin_with(struct call *c, struct ticket *t, struct journal *j, struct ticket *asker)
 {
+	bool over = c->op.over;
 	handle_t exchange = asker ? asker->exchange : 0;
 
-	give_back(c, j, over);
 	memcpy(t->operation, j->id, sizeof t->operation);
-	t->version = over ? 0 : j->version + 1;
+	t->version = j->version + !over;
 	t->journaled = *j->stream != '\0';
 	t->adopts = true;
 	if (*j->task && !over)
@@ -143,10 +143,11 @@ static bool begin(struct journal *j, struct slice record, bool over, uint64_t nu
 		call_free(c);
 		return false;
 	}
-	begin_with(c, t, j, over, asker);
+	give_back(c, j, over);
 	if (!over)
 		take_over(c, record);
 	c->op.number = number;
+	begin_with(c, t, j, asker);
 	conf_use(rq->conf);
 	call_run(c);
 	return true;
@@ -271,6 +272,8 @@ bool adopt_bound(struct call *c, struct ticket *t)
 	t->adopts = false;
 	if (*c->op.stream && t->session)
 		take_stream(c, t);
+	if (t->task.told)
+		task_read(t, c);
 	if (c->op.sealed && journal_restore(c, c->op.sealed))
 		return true;
 	c->fault = (struct mcp_fault){ERR_NOMEM, "the call is too large to begin again", NULL};

@@ -267,7 +267,7 @@ static void bind_listening(struct call *c)
 
 static enum verdict bind_to_work(struct call *c)
 {
-	if (c->op.again && *c->op.stream && !c->sought)
+	if (c->op.again && !c->sought && (*c->op.stream || (*c->op.task && !c->op.over)))
 		return call_goto(c, STEP_resume);
 	if (c->op.again && !adopt_bound(c, ticket_of(c)))
 		return call_goto(c, STEP_reply);

@@ -133,8 +133,8 @@ static void event_done(struct store_work *w)
 			log_event(LOG_ERROR, "store_refused", log_text("request", c->request->id),
 				  log_text("what", "answer"));
 		}
-		if (w->rc != STORE_STALE && c->op.version && !c->op.over && !c->op.again &&
-		    (!*c->op.task || !c->op.told) && never_sent(c))
+		if (w->rc != STORE_STALE && c->op.version && !c->op.over && !c->op.again && !c->op.told &&
+		    never_sent(c))
 			operation_forget(c);
 	} else {
 		points_after(p);

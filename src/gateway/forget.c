@@ -64,7 +64,7 @@ void operation_forget(struct call *c)
 	f->mail.deliver = forgotten_deliver;
 	f->work =
 	    (struct store_work){.group = f->group, .items = f->items, .n = *f->stream ? 3 : 2, .done = forgotten_done};
-	*c->op.id = *c->op.stream = '\0';
+	*c->op.id = *c->op.stream = *c->op.task = '\0'; /* what points to it finds nothing */
 	c->op.version = 0;
 	store_post(&f->work);
 }

@@ -156,6 +156,7 @@ static bool drain_leave(struct ticket *t)
 	struct listener *l;
 
 	if (gateway.conf->store_kind != STORE_KIND_MEMORY && t->task.told) {
+		KILL_POINT(leave_before);
 		t->left = true;
 		task_forget(t);
 		return true;

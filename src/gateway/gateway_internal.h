@@ -22,8 +22,6 @@
 struct batch;
 struct listener;
 
-/* What replicas tell each other; replica.h */
-enum tale { TALE_CANCEL, TALE_ENDED, TALE_REPLY, TALE_WATCHES, TALE_TAKEN, TALE_UPDATED, TALES_N };
 /* Where the answer of a call is to be heard; one of the two is "". */
 struct heard {
 	char stream[STREAM_ID_SIZE], task[TASK_ID_SIZE];
@@ -36,6 +34,8 @@ struct task_get {
 	size_t id_n;
 	char id[]; /* raw JSON */
 };
+/* What replicas tell each other; replica.h */
+enum tale { TALE_CANCEL, TALE_ENDED, TALE_REPLY, TALE_WATCHES, TALE_TAKEN, TALE_UPDATED, TALES_N };
 
 /* NET's record of a call that is on its way: what a cancel, a departure or a deletion needs to find. It lives from the
  * call's birth to its end, wherever the call is.
@@ -71,6 +71,7 @@ struct ticket {
 	struct {                           /* what its call has become, or is to be once that is recorded */
 		char id[TASK_ID_SIZE];     /* "": none */
 		bool told;                 /* its client knows: its end goes to the store, and to no exchange */
+		bool unwanted;             /* an x is in its log, or on its way there */
 		char last;                 /* what it is there, as call.op.last; 0: it goes on */
 		int64_t created, updated;  /* wall seconds */
 		struct ticket *by_id;      /* next in its bucket */
@@ -291,7 +292,6 @@ void reload_listeners(void);
 /* ---- ask.c ---- */
 /* A client's response; false where it answers no open question. */
 bool ask_answered(const struct session *s, const struct rpc *rpc);
-bool ask_shaped(const struct rpc *rpc); /* could it answer a question of another replica? */
 /* The id of question `i` of a ticket: what its answer bears. */
 #define ASK_ID_SIZE 40
 void ask_id(char id[ASK_ID_SIZE], const struct ticket *t, size_t i);
@@ -299,7 +299,8 @@ bool ask_complete(const struct call *c);
 void ask_over(struct ticket *t); /* the answers are there, or will not come: its call goes on */
 /* What a client has answered to question `i`. */
 void ask_take(struct ticket *t, size_t i, const json_t *result);
-void ask_leave(struct ticket *t); /* its call no longer waits for answers */
+bool ask_shaped(const struct rpc *rpc); /* could it answer a question of another replica? */
+void ask_leave(struct ticket *t);       /* its call no longer waits for answers */
 /* What a modern request brings back from an input_required. ERR_OK, or c->fault is set. NET or WORKER. */
 int ask_resume(struct call *c) MUST_USE;
 
@@ -393,12 +394,20 @@ void group_of(char group[GROUP_SIZE], const struct principal *p);
 void journal_put(struct call *c, const struct heard *heard);
 
 /* ---- task.c: calls whose answer is asked for [5.12] ---- */
+/* May it become a task? Its client has said so and waits for it, and whoever finds its record can go on with it. Any
+ * thread that holds the call. */
+static inline bool call_takes_task(const struct call *c)
+{
+	return c->meta.tasks && c->method == MCP_TOOLS_CALL && !c->op.again && c->request->body.n <= JOURNAL_BODY_MAX;
+}
 /* So often a task should be asked for at most. */
 #define TASK_POLL_MS 1000
 void task_due(struct timer *timer); /* of tell.timer: it has not been answered quickly */
 void task_journaled(struct ticket *t, const char *operation, uint64_t version, int64_t created, bool fine);
 /* The task that the record is of; from now on it is found by its id. */
 void task_take(struct ticket *t, const struct journal *j);
+/* The log of one that begins again has been read: whether it is still wanted is known. */
+void task_read(struct ticket *t, const struct call *c);
 /* As ticket_conclude(). */
 void task_conclude(struct ticket *t, struct call *c);
 /* Its end is in the store, or will never be: who listens is told, and it is found in the store alone. */

@@ -299,7 +299,7 @@ char journal_event_read(struct buf *text, const struct seal_keys *keys, const ch
 {
 	struct slice sealed = {event.data + 1, event.n - 1};
 
-	if (event.n == 0 || !memchr("elrc", event.data[0], 4))
+	if (event.n == 0 || !memchr("elrcx", event.data[0], 5))
 		return 0;
 	return event.n == 1 || journal_open(text, keys, id, sealed) ? event.data[0] : 0;
 }

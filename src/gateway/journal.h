@@ -9,7 +9,8 @@
  * Events of the operation's stream are kept in the record's log, one letter and then a text, sealed likewise:
  *   e  an event that others follow            l  the answer as it was sent (an error, an outcome without rows)
  *   r  the answer had rows: render it again (no text)       c  it was cancelled, and is not answered (no text)
- * That of a task holds its end and nothing else.
+ *   x  its client wants it cancelled (no text)
+ * That of a task holds its end, and before it an x where there was one.
  *
  * Pure but for nonces. Any thread that holds the call.
  */
@@ -32,8 +33,8 @@ struct journal {
 	enum statement_state state;
 	bool write;
 	int64_t created, deadline; /* wall seconds; deadline 0: none */
-	usec_t born;               /* wall time at which the call began */
 	int64_t updated;           /* when it was written, wall seconds */
+	usec_t born;               /* wall time at which the call began */
 	usec_t elapsed;            /* call.elapsed */
 	json_t *sealed;            /* the message and what came with it; NULL where it cannot be read */
 	json_t *unknown;           /* members that a newer program has written, for the next record; mostly NULL */

@@ -136,7 +136,7 @@ void reply_answer(struct call *c, const struct ticket *t)
 /* What is known as a task, or was to be, has its end in the store, or is no more there, before it is answered. */
 static bool lacks_end(const struct call *c, const struct ticket *t)
 {
-	return *c->op.task && c->op.version && !c->op.over && !c->op.ended && !c->op.taken && !t->left && !t->taken;
+	return *c->op.task && c->op.version && !c->op.over && !c->op.ended && !t->left && !t->taken && !c->op.taken;
 }
 
 enum verdict step_reply(struct call *c)

@@ -349,6 +349,7 @@ void ticket_reopen(struct ticket *t, struct call *c)
 		t->stream->posted = c->op.number - 1;
 	}
 	t->version = c->op.version;
+	t->task.last = 0;
 	c->op.last = 0;
 	c->op.number = 0;
 	answer_free(&c->http);

@@ -159,7 +159,7 @@ void task_due(struct timer *timer)
 {
 	struct ticket *t = container_of(timer, struct ticket, tell.timer);
 
-	if (t->cancelled || !t->exchange || t->task.told)
+	if (t->cancelled || !t->exchange || !t->takes_task || t->task.told)
 		return;
 	if (!*t->task.id)
 		mint(t->task.id);
@@ -193,6 +193,7 @@ void task_journaled(struct ticket *t, const char *operation, uint64_t version, i
 		return;
 	if (!fine) { /* it is answered when it is over, as if it could be no task */
 		log_event(LOG_WARN, "task_not_recorded", log_text("request", t->request_id));
+		t->takes_task = false;
 		task_forget(t);
 		return;
 	}
@@ -233,7 +234,7 @@ void task_conclude(struct ticket *t, struct call *c)
 		return;
 	}
 	c->op.told = true;
-	c->op.number = 1;
+	c->op.number = t->task.unwanted ? 2 : 1;
 	if (was_cancelled(c) || (t->cancelled && !has_succeeded(c))) {
 		c->op.last = 'c';
 		answer_init(&c->http, 202, NULL);
@@ -373,7 +374,7 @@ static enum verdict update(struct call *c, struct ticket *t)
 		return acknowledge(c);
 	p = piece_new(c, update_done);
 	memcpy(c->op.task, t->task.id, sizeof c->op.task);
-	if (piece_put_operation(p, t->asking, lease_of(t->asking->request->conf)))
+	if (piece_put_operation(p, t->asking, lease_of(c->request->conf)))
 		return piece_post(p, c, STEP_resumed);
 	piece_free(p);
 	return call_fail(c, ERR_TOO_LARGE, "the answers are too large to be kept");
@@ -396,16 +397,46 @@ static enum verdict updated(struct call *c)
 	return acknowledge(c);
 }
 
+static void cancel_done(struct store_work *w)
+{
+	struct piece *p = container_of(w, struct piece, work);
+
+	if (w->rc == STORE_OK)
+		(void)empty_result_write(&p->call->result, p->call->revision);
+	else
+		p->call->fault =
+		    (struct mcp_fault){ERR_OVERLOADED, "the store refused to note the cancel; try again", NULL};
+	piece_call_on(p);
+}
+
+/* It is on its way at once, and acknowledged when it cannot be forgotten any more. */
+static enum verdict cancel(struct call *c, struct ticket *t)
+{
+	struct store_item *item;
+	struct piece *p;
+
+	if (t->task.unwanted || t->task.last)
+		return acknowledge(c);
+	t->task.unwanted = true;
+	p = piece_new(c, cancel_done);
+	if (t->version)
+		piece_add(p, STORE_CHECK, RECORD_OPERATION, t->operation)->version = t->version;
+	item = piece_add(p, STORE_APPEND, RECORD_OPERATION, t->operation);
+	item->number = 1;
+	item->value = SLICE("x");
+	(void)piece_post(p, c, STEP_reply);
+	ticket_cancel(t, "task"); /* whose end is posted after it */
+	return WAIT;
+}
+
 static enum verdict with_ticket(struct call *c, struct ticket *t)
 {
 	struct shown s;
 
 	if (c->method == MCP_TASKS_UPDATE)
 		return update(c, t);
-	if (c->method == MCP_TASKS_CANCEL) {
-		ticket_cancel(t, "task");
-		return acknowledge(c);
-	}
+	if (c->method == MCP_TASKS_CANCEL)
+		return cancel(c, t);
 	show(&s, t);
 	return written(c, task_result_write(&c->result, &s.task));
 }
@@ -415,9 +446,23 @@ static enum verdict with_ticket(struct call *c, struct ticket *t)
 /* The letter of its end, the text of which is appended; 0: it has none. */
 static char end_of(const struct found *f, struct buf *text)
 {
-	const struct store_row *row = f->events;
+	char letter = 0;
 
-	return row ? journal_event_read(text, &gateway.journal, f->id, (struct slice){row->value, row->n}) : 0;
+	for (const struct store_row *row = f->events; row; row = row->next)
+		letter = journal_event_read(text, &gateway.journal, f->id, (struct slice){row->value, row->n});
+	return letter == 'x' ? 0 : letter;
+}
+
+void task_read(struct ticket *t, const struct call *c)
+{
+	const struct found *f = c->found;
+	struct slice first = {0};
+
+	if (f && f->events)
+		first = (struct slice){f->events->value, f->events->n};
+	t->task.unwanted = first.n && *first.data == 'x';
+	if (t->task.unwanted)
+		ticket_cancel(t, "task");
 }
 
 static struct task task_found(const struct journal *j, char end, const struct buf *text)
@@ -597,6 +642,8 @@ bool task_listen(struct call *c, struct listen *l)
 			continue;
 		if (f)
 			journal_clear(&j);
+		if (f && !f->events && f->due_ms > 0) /* another replica works on it, and does not tell us */
+			continue;
 		l->tasks[n++] = l->tasks[i];
 	}
 	l->tasks_n = n;

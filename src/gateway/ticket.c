@@ -260,7 +260,8 @@ void tickets_taken(const char *operation, int64_t version)
 	t->version = 0;
 	if (t->stream)
 		stream_abandon(t);
-	task_forget(t); /* it is found there */
+	task_forget(t);
+	t->takes_task = false;
 	c = t->waiting ? t->waiting : t->asking;
 	if (c)
 		cancel_waiting(t, c);

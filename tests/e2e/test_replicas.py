@@ -297,6 +297,17 @@ class Tasks(Replicated):
         self.assertEqual(self.done(self.b, task)["result"]["structuredContent"]["rows"], [[name]])
         self.assertEqual(self.executions(name), 1)
 
+    def test_it_goes_on_at_the_other(self):
+        task, name = self.begin(3)
+        self.a.kill()
+        self.assertEqual(self.ask(self.b, "tasks/get", task).result["status"], "working")
+        told = self.done(self.b, task, 40)
+        self.assertEqual(told["status"], "completed", told)
+        self.assertEqual(told["result"]["structuredContent"]["rows"], [[name]])
+        self.a.start()
+        self.assertEqual(self.done(self.a, task)["result"]["structuredContent"]["rows"], [[name]])
+        self.assertEqual(self.executions(name), 1)
+
     def test_cancelled_at_the_other(self):
         task, name = self.begin(30)
         self.assertEqual(self.ask(self.b, "tasks/cancel", task, "bob").error["code"], -32602)

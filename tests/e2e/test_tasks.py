@@ -2,6 +2,7 @@
 """Tasks, the extension io.modelcontextprotocol/tasks: what a call becomes that outlasts its request, and that it outlives
 kill -9; on one node, with sqlite. SNOWGATE_LONG=1: more kills."""
 
+import http.client
 import random
 import threading
 import time
@@ -238,6 +239,19 @@ class Rules(Tasking):
             self.assertEqual(self.ask("tasks/cancel", task).result["resultType"], "complete")
             self.assertEqual(self.get(task)["status"], "cancelled")
 
+    def test_an_acknowledged_cancel_outlives_the_process(self):
+        task, name = self.begin(30)
+        self.emulator.record(name, "held")
+        self.emulator.fault({"hang": True}, sql=name, op="cancel")
+        self.assertEqual(self.ask("tasks/cancel", task).result["resultType"], "complete")
+        self.gateway.kill()
+        self.emulator.clear()
+        self.emulator.hold(name, 30)
+        self.gateway.start()
+        self.emulator.record(name, "cancelled", 8)
+        self.assertEqual(self.done(task)["status"], "cancelled")
+        self.assertEqual(self.executions(name), 0)
+
     def test_a_cancel_after_the_end_changes_nothing(self):
         task, name = self.begin(0.4)
         self.done(task)
@@ -453,7 +467,8 @@ class Killed(Tasking):
             for sql, name in tasks:
                 try:
                     result = client.query(sql).json.get("result", {})
-                except OSError:  # killed meanwhile
+                except (OSError, http.client.HTTPException):  # killed meanwhile
+                    client.close()
                     continue
                 if result.get("resultType") == "task":
                     told[result["taskId"]] = name

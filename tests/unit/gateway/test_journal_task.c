@@ -128,7 +128,7 @@ static void test_events(void **state)
 	static const struct {
 		char kind;
 		const char *text;
-	} rows[] = {{'e', "{}"}, {'l', "{\"result\":1}"}, {'r', ""}, {'c', ""}};
+	} rows[] = {{'e', "{}"}, {'l', "{\"result\":1}"}, {'r', ""}, {'c', ""}, {'x', ""}};
 
 	(void)state;
 	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
@@ -139,7 +139,7 @@ static void test_events(void **state)
 		assert_string_equal(buf_text(&text), rows[i].text);
 		if (*rows[i].text)
 			assert_int_equal(journal_event_read(&text, &keys, "another", buf_slice(&b)), 0);
-		b.data[0] = 'x';
+		b.data[0] = 'z';
 		assert_int_equal(journal_event_read(&text, &keys, ID, buf_slice(&b)), 0);
 		buf_free(&b);
 		buf_free(&text);
