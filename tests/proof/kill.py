@@ -90,6 +90,7 @@ class Durable(Gateway):
 
     def start(self, kill_at=None):
         """False where `kill_at` is passed on the way already."""
+        self.before = (self.before + self.process.lines)[-200:] if self.process else []
         try:
             super().start({**os.environ, KILL_AT: kill_at} if kill_at else None)
             return True
@@ -346,9 +347,9 @@ class Round:
         return not self.faults
 
     def telling(self):
-        """Of the logs since the last start, what is not about a call that was answered."""
-        lines = [line for g in self.gateways for line in g.process.lines if '"event":"call"' not in line]
-        return lines[-25:]
+        """Of the logs, what is not about a call that was answered."""
+        lines = [line for g in self.gateways for line in g.before + g.process.lines if '"event":"call"' not in line]
+        return lines[-35:]
 
     def finish(self):
         self.herd.stop()
