@@ -208,6 +208,7 @@ static void take_stream(struct call *c, struct ticket *t)
 
 	if (!s && c->found)
 		s = stream_found(t->session, c->found, c->op.stream, &kind, &number);
+	c->answered = s && s->finished; /* with `running`: no other answer follows, and this one is kept */
 	if (!s || s->ticket || s->finished)
 		return;
 	s->ticket = t->self;

@@ -40,7 +40,8 @@ struct ticket {
 	uint64_t first_ask; /* number of its first open question */
 	char *request_id;   /* raw token, for notifications/cancelled; NULL for none */
 	bool slot, cancelled, modern;
-	bool keyed;                        /* its client can come back by an idempotency key */
+	char write[37];                    /* the request id of its statement, where that is a write; else "" */
+	bool keyed;                        /* its client can come back for it by an idempotency key */
 	bool left;                         /* to the process that comes after this one */
 	bool taken;                        /* by another process, which answers */
 	bool adopts;                       /* its call begins again, and has not been given its stream yet */
@@ -290,6 +291,8 @@ void slot_release(struct ticket *t);
 void answer_error(struct answer *a, const struct request *rq, enum era era, struct slice id,
 		  const struct mcp_fault *fault);
 void answer_retry_after(struct answer *a, usec_t after);
+/* The answer to a call whose write may have been sent, where nobody waits for its end: `request` is its id. */
+void answer_unknown(struct answer *a, enum revision revision, struct slice id, const char *request);
 /* The whole answer of a tools/call, from c->answer. Any thread that holds the call. */
 void answer_tool(struct call *c, struct answer *a);
 void answer_early(struct call *c); /* SNOWFLAKE: snowflake_ops */

@@ -135,6 +135,20 @@ class Sessions(Durably):
             self.assertEqual((told["context"]["warehouse"], told["parameters"]["QUERY_TAG"]),
                              (warehouses[n % 3], f"change {n}"))
 
+    def test_a_change_that_goes_on_after_the_kill_keeps_what_was_acknowledged_since(self):
+        """It was planned in a context that is no more when it goes on: it is planned again."""
+        client = self.legacy("alice")
+        self.emulator.hold("CURRENT_WAREHOUSE", 3, times=1)  # the statement that confirms the new context
+        stream = self.call(client, "USE WAREHOUSE WH_XS")
+        priming = stream.next()
+        self.emulator.record("CURRENT_WAREHOUSE", "held")
+        client.tool("set_context", schema="TPCH_SF1", database="SNOWFLAKE_SAMPLE_DATA").structured
+        self.again()
+        self.assertNotIn("isError", self.resumed(client, priming.id)[-1].json["result"])
+        told = client.tool("set_context").structured["context"]
+        self.assertEqual((told["warehouse"], told["database"], told["schema"]),
+                         ("WH_XS", "SNOWFLAKE_SAMPLE_DATA", "TPCH_SF1"))
+
     def test_a_handle_survives(self):
         client = self.modern("alice")
         handle = client.tool("set_context", database="SNOWFLAKE_SAMPLE_DATA", schema="TPCH_SF1").structured["session"]
@@ -379,6 +393,18 @@ class Streams(Durably):
         self.assert_answered(self.resumed(client, priming.id), stream, [[name]])
         self.assertEqual(self.executions(name), 1)
 
+    def test_answered_as_running_is_replayed_when_it_has_ended(self):
+        """The answer of a stream is kept, also where the gateway was killed between it and the statement's end."""
+        client, (sql, name) = self.legacy("alice"), self.held(2)
+        stream = self.call(client, sql, wait_seconds=1)
+        told = stream.rest()
+        self.assertEqual(told[-1].json["result"]["structuredContent"]["status"], "running")
+        self.again()
+        self.emulator.record(name, "succeeded")
+        wait_for(lambda: kill.under_way(self.gateway.store) == 0, 10, "the end of the operation in the store")
+        self.again()
+        self.assertEqual(self.resumed(client, told[0].id), [e for e in told if e.data])
+
     def test_get_result_goes_on_as_well(self):
         client, (sql, name) = self.legacy("alice"), self.held(2)
         handle = client.query(sql, wait_seconds=0).structured["statementHandle"]
@@ -487,6 +513,23 @@ class Writes(Durably):
                 self.assertEqual(self.gateway.process.wait(10), 0)
                 self.gateway.start()
                 self.assertEqual(self.by_key(client, sql, key).rows, [["1"]])
+                self.assert_once(number, name)
+
+    def test_without_a_key_after_an_orderly_stop(self):
+        """It is left running as well, and may not be sent again: its fate is told as unknown."""
+        for modern in (True, False):
+            with self.subTest(modern=modern):
+                client, (sql, number, name) = self.modern("alice"), self.insert(4)
+                client = client if modern else self.client("alice")
+                pending = client.start("execute_query", query=sql, format="json")
+                record = self.emulator.record(name, "held")
+                self.gateway.signal(signal.SIGTERM)
+                error = pending.answer().meta_error
+                self.assertEqual((error["outcome"], error["retryable"], error["operation"]),
+                                 ("unknown", False, record["requestId"]))
+                self.assertEqual(self.gateway.process.wait(10), 0)
+                self.gateway.start()
+                self.emulator.record(name, "succeeded")
                 self.assert_once(number, name)
 
     def test_nobody_comes_back_for_it(self):
