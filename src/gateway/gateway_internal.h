@@ -343,8 +343,9 @@ void adopt_left(const char *id, uint64_t version, struct slice record);
 struct stream *adopt_stream(struct call *c, struct session *s);
 /* Its call is over: a stream that it was begun for and never had goes. */
 void adopt_end(const struct call *c, const struct ticket *t);
-/* A call that begins again and whose session has ended: true where its plan is now to cancel its statement. */
-bool adopt_orphan(struct call *c);
+/* A call that cannot be bound; where it is one that begins again and whose session has ended, it goes to cancel its
+ * statement, or ends in the store. The step it goes to, STEP_reply for all others. */
+enum step adopt_orphan(struct call *c);
 /* A call that begins again: what it was given before. False: c->fault is set. */
 bool adopt_bound(struct call *c, struct ticket *t) MUST_USE;
 /* The plan is made: its statement is the one that there is. False: it may not be sent again, and the answer says so. */

@@ -563,6 +563,22 @@ class Writes(Durably):
         self.assertEqual(self.by_key(client, sql, key).rows, [["1"]])
         self.assert_once(number, name)
 
+    def test_deleted_before_snowflake_was_known_to_have_it(self):
+        """Its session ends and nobody knows whether it was sent: it comes to an end, which its key tells."""
+        for keyed in (True, False):
+            with self.subTest(keyed=keyed):
+                client, (sql, number, name), key = self.legacy("alice"), self.insert(), self.key()
+                self.emulator.fault({"hang": True}, sql=name, op="submit")
+                stream = self.call(client, sql, **({"idempotency_key": key} if keyed else {}))
+                self.assertTrue(stream.next().id)
+                self.assertEqual(client.send("DELETE").status, 200)
+                self.again()
+                wait_for(lambda: kill.under_way(self.gateway.store) == 0, 10, "the end of the operation in the store")
+                if keyed:
+                    answer = self.modern("alice").query(sql, idempotency_key=key)
+                    self.assertEqual(answer.meta_error["outcome"], "unknown")
+                self.assertEqual(self.executions(name), 0)
+
     def test_too_late_its_outcome_is_unknown(self):
         """Without a handle, and its caller's time over: not sent again; told as unknown, and never as retryable."""
         client, (sql, number, name), key = self.modern("alice"), self.insert(), self.key()
