@@ -19,7 +19,7 @@ sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."
 import kill  # noqa: E402
 from kill import Durable  # noqa: E402
 
-KILLS = 100 if LONG else 10
+STOPS = 25 if LONG else 2
 TABLE = "DEMO.PUBLIC.DURABLE"
 CONTEXT = "SELECT CURRENT_ROLE(), CURRENT_WAREHOUSE(), CURRENT_DATABASE(), CURRENT_SCHEMA()"
 STEADY = {"mcp": {"stream_after": "50ms", "sse_keepalive": "200ms", "retry": "50ms"}, "listen": {"drain": "1s"},
@@ -860,7 +860,8 @@ class Full(Durably):
 
 
 class Swarming(unittest.TestCase):
-    """Many clients at once and kill -9 at random moments: tests/proof/kill.py, which tells the seed that failed."""
+    """Many clients at once, kill -9 and SIGSTOP at random moments: tests/proof/kill.py, which tells the seed that failed;
+    kills alone are in proof/test_kill.py."""
 
     def swarm(self, **how):
         told = []
@@ -869,11 +870,8 @@ class Swarming(unittest.TestCase):
         if LONG:
             print("\n".join(told), flush=True)
 
-    def test_kills(self):
-        self.swarm(iterations=KILLS)
-
     def test_stops_as_well(self):
-        self.swarm(iterations=max(KILLS // 4, 2), stop=1.0)
+        self.swarm(iterations=STOPS, stop=1.0)
 
 
 if __name__ == "__main__":

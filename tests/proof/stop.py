@@ -20,6 +20,7 @@ import sys
 import threading
 import time
 import traceback
+import warnings
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path.insert(0, os.path.join(HERE, "..", "e2e"))
@@ -47,11 +48,6 @@ def is_stopped(pid):
         return f.read().rsplit(")", 1)[1].split()[0] in "Tt"
 
 
-def has_leases(g):
-    """Whether this build knows store.lease."""
-    return any(line.strip().startswith("lease:") for line in g.run("config", "--defaults").stdout.splitlines())
-
-
 class Pair:
     """A redis-server and the replicas a, which is stopped, and b."""
 
@@ -61,7 +57,7 @@ class Pair:
         self.redis = test_replicas.Redis()
         conf = merge(kill.steady({"mcp": {"stream_after": "50ms"}}), self.redis.conf())
         self.a = Durable(emulator, conf, ["alice"], start=False)
-        self.leases = has_leases(self.a)
+        self.leases = kill.has_leases(self.a)
         self.b = Durable(emulator, conf, start=False)
         for g in (self.a, self.b):
             if self.leases:
@@ -265,6 +261,7 @@ def fits(name, kind):
 
 
 def lane(runs, port, lease, tell):
+    warnings.simplefilter("ignore", ResourceWarning)
     emulator = swarm.Control(port)
     pair = None
     for number, seed, step, kind in runs:
