@@ -860,8 +860,8 @@ class Full(Durably):
 
 
 class Swarming(unittest.TestCase):
-    """Many clients at once, kill -9 and SIGSTOP at random moments: tests/proof/kill.py, which tells the seed that failed;
-    kills alone are in proof/test_kill.py."""
+    """Many clients at once, kill -9 and SIGSTOP at random moments: tests/proof/kill.py, which tells the seed that
+    failed; kills alone are in proof/test_kill.py."""
 
     def swarm(self, **how):
         told = []

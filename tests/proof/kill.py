@@ -422,8 +422,8 @@ def results(rounds, emulator, options):
     """What the lanes tell, as it comes."""
     fork = multiprocessing.get_context("fork")
     queue = fork.SimpleQueue()
-    workers = [fork.Process(target=lane, args=(rounds[n::options.lanes], emulator.port, options, queue.put), daemon=True)
-               for n in range(options.lanes)]
+    parts = [rounds[n::options.lanes] for n in range(options.lanes)]
+    workers = [fork.Process(target=lane, args=(part, emulator.port, options, queue.put), daemon=True) for part in parts]
     for worker in workers:
         worker.start()
     for _ in rounds:
@@ -455,7 +455,7 @@ def run(iterations=10, seed=1, clients=8, kills=5, lanes=1, stop=0.0, seconds=0.
             if faults:
                 failed[its] = faults
                 out(f"{len(faults)} broken; again: --seed {its} --clients {clients} --iterations {len(about)} "
-                    f"--kills {kills} --moments {','.join(about)} --store {store}" + (f" --stop {stop}" if stop else ""))
+                    f"--kills {kills} --moments {','.join(about)} --store {store} --stop {stop}")
                 for fault in faults[:40]:
                     out("  BROKEN: " + fault[:900])
             if tally.iterations // 100 > (tally.iterations - told.iterations) // 100:

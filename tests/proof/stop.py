@@ -4,10 +4,11 @@ tells its outcome, then the holder goes on: one execution, and one outcome, whoe
 
     stop.py [--build FOLDER] [--runs N] [--seed S] [--lanes N] [--steps NAME[:n],...] [--lease SECONDS]
 
-Two replicas on a redis-server. In each run a write goes to replica a, whose test build stops itself by SIGSTOP at a kill
-point (include/snowgate/tbl/kill.def), and its client waits there; after a moment it comes to replica b too: by its
+Two replicas on a redis-server. In each run a write goes to replica a, whose test build stops itself by SIGSTOP at a
+kill point (include/snowgate/tbl/kill.def), and its client waits there; after a moment it comes to replica b too: by its
 idempotency key, or by the last event of its stream. After twice `store.lease` a gets SIGCONT. The steps are taken in
-turn, and the writes too: with a key in either era, and in a stream."""
+turn, and the writes too: with a key in either era, and in a stream. A build without store.lease is tried as well: b
+takes a write over only when its client comes."""
 
 import argparse
 import collections

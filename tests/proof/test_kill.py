@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
-"""Nothing acknowledged is lost to kill -9, at random moments and at every kill point, nor anything done twice to SIGSTOP:
-kill.py and stop.py, which tell how to repeat what failed. SNOWGATE_LONG=1: a thousand kills, two hundred stops."""
+"""Nothing acknowledged is lost to kill -9, at random moments and at every kill point, and nothing is done twice where
+the holder of a write is stopped: kill.py and stop.py, which tell how to repeat what failed. SNOWGATE_LONG=1: a thousand
+kills, two hundred stops."""
 
 import random
 import re
