@@ -239,9 +239,10 @@ static void stream_settled(struct ticket *t, struct answer *a)
 {
 	struct stream *s = t->stream;
 
+	s->waits = false;
 	if (t->recorded) {
 		stream_commit(s, t->recorded);
-	} else if (t->taken) {
+	} else if (t->taken && s->holds) { /* else the store refused what was before, and nobody has taken anything */
 		stream_abandon(t);
 		return;
 	} else {
@@ -301,6 +302,7 @@ static void conclude_with(struct ticket *t, struct call *c)
 		}
 	}
 	s->posted = c->op.number = s->newest->number;
+	s->waits = true;
 }
 
 void ticket_conclude(struct ticket *t, struct call *c)

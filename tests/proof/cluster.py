@@ -185,7 +185,6 @@ class Faults(threading.Thread):
 
     def strike(self):
         cluster, victims = self.cluster, self.rng.sample(self.cluster.gateways, 2 if self.rng.random() < 0.2 else 1)
-        self.check()
         self.in_flight.append(self.herd.in_flight())
         for g in victims:
             cluster.kill(g)
@@ -211,8 +210,13 @@ class Faults(threading.Thread):
         store = threading.Thread(target=self.store, daemon=True)
         store.start()
         try:
-            while not self.herd.over.wait(self.rng.uniform(0.5, 1.5) * self.options.kill_every):
-                self.strike()
+            due = time.monotonic()
+            while not self.herd.over.is_set():
+                due += self.rng.uniform(0.5, 1.5) * self.options.kill_every
+                while time.monotonic() < due and not self.herd.over.wait(0.2):
+                    self.check()
+                if not self.herd.over.is_set():
+                    self.strike()
             self.check()
         except Exception as problem:
             self.problem = problem
