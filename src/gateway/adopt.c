@@ -67,7 +67,8 @@ static bool is_late(const struct journal *j)
 
 static void give_back(struct call *c, struct journal *j, bool over)
 {
-	usec_t age = (clock_wall() - j->created) * USEC_PER_S;
+	/* rounded up, for the progress that is told must not fall behind what was told before */
+	usec_t age = (clock_wall() - j->created + 1) * USEC_PER_S;
 
 	memcpy(c->op.id, j->id, sizeof c->op.id);
 	memcpy(c->op.stream, j->stream, sizeof c->op.stream);

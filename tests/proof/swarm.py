@@ -320,6 +320,8 @@ class Member(threading.Thread):
         if self.modern:
             return
         self.session.deleted = "sent"
+        for call in self.calls[-40:]:
+            call.cancelled |= call.session is self.session and bool(call.handle)
         status = self.tell(lambda: Stream(self.client.gateway.port, head("DELETE", self.client.headers())))
         if status in (200, 204, 404):
             self.session.deleted = "done"
@@ -551,6 +553,8 @@ class Member(threading.Thread):
                 break
         if "result" in answer.json and not answer.is_error and answer.structured.get("status") != "running":
             self.judge_rows(call, answer.structured)
+        elif call.cancelled and "result" in answer.json and answer.is_error and "cancelled" in answer.text:
+            call.outcome = "cancelled"  # with its session
         elif "result" in answer.json and answer.is_error and answer.meta_error.get("retryable"):
             self.counts["failed"] += 1
             return
