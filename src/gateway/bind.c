@@ -57,6 +57,13 @@ static bool was_ended(const struct call *c)
 	return ended;
 }
 
+void bind_not_ended(const char *id)
+{
+	for (size_t i = 0; i < ARRAY_LEN(gateway.ended); i++)
+		if (strcmp(gateway.ended[i], id) == 0)
+			gateway.ended[i][0] = '\0';
+}
+
 /* Another replica has ended it. */
 static void bind_gone(struct session *s)
 {

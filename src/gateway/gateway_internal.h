@@ -304,6 +304,8 @@ void reply_answer(struct call *c, const struct ticket *t);
 enum verdict bind_again(struct call *c);
 /* The session as it is now must be in the store before the call is answered. */
 void durable_session(struct call *c, const struct session *s);
+/* The DELETE of the session was refused: its record is there still, and may be asked for. */
+void bind_not_ended(const char *id);
 
 /* ---- piece.c ---- */
 #define GROUP_SIZE 33 /* the store's group of a principal: 32 hex digits and a NUL */

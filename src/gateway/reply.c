@@ -145,6 +145,8 @@ enum verdict step_reply(struct call *c)
 		adopt_end(c, t);
 	if (c->durable.put && c->fault.err != ERR_OK && t->session)
 		t->session->doubtful = true;
+	if (c->durable.forget && c->fault.err != ERR_OK)
+		bind_not_ended(c->session_id);
 	if (!answered && !c->http.status)
 		reply_answer(c, t);
 	reply_log(c, t, c->http.status);

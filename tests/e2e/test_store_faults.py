@@ -24,13 +24,14 @@ from redis_pair import PASSWORD, Node  # noqa: E402
 HERE = os.path.dirname(os.path.abspath(__file__))
 GONE = 60 if LONG else 10  # seconds
 TIMEOUT = 1.0  # store.timeout
-SPARE = 1.5  # what a busy machine may take beside it
+SPARE = 3.0  # what a busy machine may take beside it
 
 
 class Faulty(Durably):
     """`fault()` breaks the store of self.gateway, `mend()` ends that."""
 
     reads_store = False  # does a request that names a session ask the store?
+    untold = False  # may what was refused have happened? As after an fsync that failed: it is written, and may last
 
     def ready(self):
         connection = http.client.HTTPConnection("127.0.0.1", self.gateway.admin_port, timeout=5)
@@ -45,14 +46,14 @@ class Faulty(Durably):
                                                        "clientInfo": {"name": "e2e", "version": "1"}})
 
     def assert_refused(self, ask, seconds=TIMEOUT + SPARE):
-        """503 with the time to come back, and in time."""
+        """503 with the time to come back, or, where the answer had become a stream, its code; and in time."""
         began = time.monotonic()
         answer = ask()
-        self.assertEqual(answer.status, 503, answer)
-        self.assertGreaterEqual(int(answer.headers["Retry-After"]), 1)
-        if hasattr(answer, "error"):
-            self.assertIn(answer.error["code"], (50301, -32603))
-            self.assertIn("store", answer.error["message"])
+        self.assertEqual(answer.error["code"], 50301, answer)
+        self.assertIn("store", answer.error["message"])
+        if not answer.headers["Content-Type"].startswith("text/event-stream"):
+            self.assertEqual(answer.status, 503, answer)
+            self.assertGreaterEqual(int(answer.headers["Retry-After"]), 1)
         self.assertLess(time.monotonic() - began, seconds)
 
     def tag(self, client, **arguments):
@@ -98,11 +99,13 @@ class Faulty(Durably):
         self.assertIsNone(self.gateway.process.process.poll())
 
     def after(self):
-        """What was acknowledged is there; what was refused has not happened."""
-        self.assertEqual(self.tag(self.client_), "a")
-        self.assertEqual(self.tag(self.modern("alice"), session=self.handle), "m")
-        self.assertEqual(self.client_.tool("set_context").structured["context"]["warehouse"], "WH_XS")
-        self.assertEqual(self.gone.query("SELECT 1").rows, [[1]], "its DELETE was refused")
+        """What was acknowledged is there; what was refused has not happened, or has where the disk did not tell."""
+        told = self.client_.tool("set_context").structured
+        self.assertIn(told["parameters"]["QUERY_TAG"], ("a", "b") if self.untold else ("a",))
+        self.assertIn(told["context"]["warehouse"], ("WH_XS", "WH_LOAD") if self.untold else ("WH_XS",))
+        self.assertIn(self.tag(self.modern("alice"), session=self.handle), ("m", "n") if self.untold else ("m",))
+        if not self.untold:
+            self.assertEqual(self.gone.query("SELECT 1").rows, [[1]], "its DELETE was refused")
         sql, name, key = self.write
         self.assertEqual(self.modern("alice").query(sql, idempotency_key=key).rows, [["1"]])
         self.assertEqual((self.executions(name), self.rows_of(self.number)), (1, 1))
@@ -112,7 +115,7 @@ class Faulty(Durably):
         """As ever: without a restart."""
         client = self.legacy("alice")
         self.assertFalse(client.tool("set_context", parameters={"QUERY_TAG": "new"}).is_error)
-        self.assertEqual(self.gone.send("DELETE").status, 200)
+        self.assertIn(self.gone.send("DELETE").status, (200, 404) if self.untold else (200,))
         _, stream, priming, name = self.begun(0.3, client)
         answer = stream.rest()[-1]
         self.assertEqual([e for e in self.resumed(client, priming.id) if e.id][-1].id, answer.id)
@@ -173,6 +176,7 @@ class Disk(Faulty):
         self.addCleanup(self.mend)
 
     def fails(self, what):
+        self.untold = what == "sync"
         self.before()
         hits = self.hits()
         self.fault(what)
@@ -188,8 +192,8 @@ class Disk(Faulty):
         self.after_restart()
 
     def after_restart(self):
-        self.assertEqual(self.tag(self.client_), "a")
-        self.assertEqual(self.tag(self.modern("alice"), session=self.handle), "m")
+        self.assertIn(self.tag(self.client_), ("a", "b") if self.untold else ("a",))
+        self.assertIn(self.tag(self.modern("alice"), session=self.handle), ("m", "n") if self.untold else ("m",))
         self.assertEqual(self.gone.query("SELECT 1").status, 404)
         self.gateway.kill()
         self.assertEqual(kill.integrity(self.gateway.store), [])
@@ -211,6 +215,7 @@ class Disk(Faulty):
         for what in ("full", "torn", "sync", "write"):
             with self.subTest(what=what):
                 self.mend()
+                self.untold = what == "sync"
                 self.before()
                 self.fault(what)
                 self.during()
@@ -249,7 +254,8 @@ class Disk(Faulty):
                 self.assertEqual(self.executions(name), 1)
 
     def test_slow(self):
-        """An fsync takes longer than store.timeout: what waits behind it is refused; what is in memory is served."""
+        """An fsync takes 2 s: a change takes that long, or, waiting behind another, twice; or is refused, and then has
+        not happened. What is in memory is served as ever."""
         self.before()
         clients = [self.legacy("alice") for _ in range(6)]
         for client in clients:
@@ -265,10 +271,11 @@ class Disk(Faulty):
             time.sleep(0.3)
         for client, call in calls:
             answer = call.answer()
-            self.assertIn(answer.status, (200, 503))
-            expected[client] = "slow" if answer.status == 200 else "quick"
+            if "error" in answer.json:
+                self.assertEqual(answer.error["code"], 50301)
+            expected[client] = "quick" if "error" in answer.json else "slow"
         self.assertLess(time.monotonic() - began, 3 * 2 + SPARE)
-        self.assertEqual(set(expected.values()), {"slow", "quick"}, "a commit that took long is one; who waited is not")
+        self.assertIn("slow", expected.values(), "a commit that takes long is one")
         self.mend()
         for _ in range(2):
             for client, tag in expected.items():
