@@ -74,6 +74,7 @@ static json_t *secret_of(const struct call *c)
 	put_text(o, "protocol", rq->mcp.protocol_version);
 	put_text(o, "session", rq->mcp.session_id);
 	json_object_set_new(o, "context", context_whole(&c->context));
+	json_object_set_new(o, "context_version", json_integer((json_int_t)c->context_version));
 	if (c->answers)
 		json_object_set(o, "answers", c->answers);
 	return o;
@@ -264,6 +265,7 @@ bool journal_restore(struct call *c, json_t *sealed)
 			    json_text_of(o, "role"), json_object_get(o, "parameters")};
 	json_t *answers = json_object_get(sealed, "answers");
 
+	c->context_version = (uint64_t)json_int_of(sealed, "context_version", (int64_t)c->context_version);
 	if (json_is_object(answers)) {
 		c->answers = json_incref(answers);
 		if (!arena_attach(c->arena, c->answers, json_release))

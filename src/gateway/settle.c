@@ -59,7 +59,7 @@ static enum verdict change_again(struct call *c, const struct session *s)
 
 static bool change_lost(const struct call *c, const struct session *s)
 {
-	return s->version != c->context_version && c->replans < REPLANS_MAX;
+	return s->version != c->context_version && c->replans < REPLANS_MAX && !c->op.again;
 }
 
 /* False where the change cannot be made; the answer says so. */
@@ -77,6 +77,8 @@ static bool change_apply(struct call *c, struct ticket *t)
 		tool_error(c, ERR_OVERLOADED, NULL, NULL, "every session is busy; try again in a moment");
 	else if (s->ended)
 		tool_error(c, ERR_SESSION, NULL, NULL, "the session ended meanwhile");
+	else if (c->op.again) /* what was changed since then is newer */
+		tool_error(c, ERR_INTERNAL, NULL, NULL, "the session was changed since this was asked for; ask again");
 	else
 		tool_error(c, ERR_INTERNAL, NULL, NULL, "the session is being changed by others; try again");
 	return false;

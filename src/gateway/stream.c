@@ -311,6 +311,9 @@ void ticket_conclude(struct ticket *t, struct call *c)
 
 	if (!s || !s->holds || t->cancelled)
 		return;
+	if (*t->operation &&
+	    !c->op.version) /* the store refused it, and it is forgotten: nothing waits for the store */
+		return;
 	if (ticket_unrecorded(t)) {
 		if (!c->op.version && stream_unseen(t)) {
 			stream_drop(t);

@@ -1,6 +1,6 @@
-/* Preloaded into the gateway: writes and fsyncs of the files named by $DISK_FAULTS_OF fail, are torn or take long, as the
- * file $DISK_FAULTS says at each of them: "write", "torn", "full", "sync", or "slow MILLISECONDS"; anything else: none.
- * Each fault that happened adds a byte to $DISK_FAULTS.hits. */
+/* Preloaded into the gateway: writes and fsyncs of the files named by $DISK_FAULTS_OF fail, are torn or take long, as
+ * the file $DISK_FAULTS says at each of them: "write", "torn", "full", "sync", or "slow MILLISECONDS"; anything else:
+ * none. Each fault that happened adds a byte to $DISK_FAULTS.hits. */
 #include <dlfcn.h>
 #include <errno.h>
 #include <fcntl.h>
