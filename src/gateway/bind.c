@@ -245,6 +245,7 @@ static enum verdict bind_to_work(struct call *c)
 		return call_goto(c, STEP_resume);
 	if (c->op.again && !adopt_bound(c, ticket_of(c)))
 		return call_goto(c, STEP_reply);
+	c->op.shared = c->by_header && store_shared();
 	bind_listening(c);
 	return call_goto(c, resolve_step(c));
 }
