@@ -316,6 +316,7 @@ class Server(Faulty):
 
     reads_store = True
     timeout = TIMEOUT
+    limits = {}
 
     @classmethod
     def setUpClass(cls):
@@ -332,7 +333,7 @@ class Server(Faulty):
             f.write(os.urandom(32).hex() + "\n")
         conf = {"store": {"kind": "valkey", "url": f"redis://127.0.0.1:{cls.proxy.port}", "user": "snowgate",
                           "password": PASSWORD, "durability": "aof", "timeout": f"{int(cls.timeout * 1000)}ms"},
-                "session": {"key_file": keys}}
+                "session": {"key_file": keys}, "limits": cls.limits}
         cls.gateway = Durable(cls.emulator, gateway.merge(conf, dict(STEADY)), ("alice", "bob"))
         cls.addClassCleanup(cls.gateway.stop)
 
@@ -405,6 +406,29 @@ class Gone(Server):
         self.mended()
         self.wait_ready()
         self.assertNotEqual(client.tool("set_context").structured["context"]["warehouse"], "WH_LOAD")
+
+
+class Queued(Server):
+    """One statement at a time: another waits, and its stream is recorded before its intent is."""
+
+    limits = {"default": {"calls_per_minute": 1000000, "burst": 100000, "running": 1, "queued": 100}}
+
+    def test_a_write_whose_intent_is_refused(self):
+        """Its stream was recorded; what it is told is not, and bears no id. It bore one, by which nothing was found."""
+        self.before()
+        client, first, (sql, name, _) = self.legacy("alice"), self.legacy("alice"), self.insert(self.number + 3)
+        held, _ = self.held(1.5)
+        running = self.kept(first.stream(first.tool_message("execute_query", {"query": held})))
+        wait_for(lambda: self.gateway.metric("snowgate_slots_used") == 1, 5, "the first to run")
+        stream = self.call(client, sql)
+        self.assertTrue(stream.next().id, "its stream is recorded")
+        self.proxy.set(blackhole=True)
+        events = [e for e in stream.rest(15) if e.data]
+        self.assertEqual([(e.id, e.json["error"]["code"]) for e in events], [(None, 50301)])
+        running.leave()
+        self.mended()
+        self.wait_ready()
+        self.assertEqual((self.executions(name), self.rows_of(self.number + 3)), (0, 0))
 
 
 class Slow(Server):
