@@ -220,6 +220,7 @@ struct call {
 		char last;                   /* what its answer is in the log, see journal.h; 0: nothing */
 		uint64_t number;             /* and the event's number */
 		bool taken;                  /* by another process */
+		bool shared;                 /* another gateway may go on with it while it is on its way */
 		bool claimed, repeated;      /* the claim is its own; its intent was recorded anew */
 		const char *claim, *digest;  /* of its idempotency key: key of the claim, hash of the arguments; NULL */
 		bool again;                  /* what another process or call began: */

@@ -37,6 +37,7 @@ struct stream {
 	char id[STREAM_ID_SIZE];
 	uint64_t next_number;
 	bool holds;         /* events are shown from stream_commit() on, not from stream_append() */
+	bool waits;         /* its last event is not shown, holding or not. The gateway's to keep */
 	uint64_t committed; /* the last one that is shown, where it holds; and the last that is on its way to be: */
 	uint64_t posted;    /* the gateway's to keep */
 	struct stream_event *first, *newest;
@@ -71,7 +72,7 @@ void stream_free(struct stream_pool *pool, struct stream *s);
 void stream_take_back(struct stream_pool *pool, struct stream *s);
 /* Events up to `number` may be shown. */
 void stream_commit(struct stream *s, uint64_t number);
-/* It leaves its set: from now on it is one without ids, and all of it is shown. */
+/* It leaves its set: from now on it is one without ids, and all of it is shown, but for a last event that waits. */
 void stream_leave(struct stream *s);
 /* The session's stream of that id; NULL: none. */
 struct stream *stream_of(const struct stream_set *set, const char *id);

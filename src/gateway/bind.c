@@ -57,6 +57,13 @@ static bool was_ended(const struct call *c)
 	return ended;
 }
 
+void session_not_gone(const char *id)
+{
+	for (size_t i = 0; i < ARRAY_LEN(gateway.ended); i++)
+		if (strcmp(gateway.ended[i], id) == 0)
+			gateway.ended[i][0] = '\0';
+}
+
 void session_gone(struct session *s, handle_t asking)
 {
 	tickets_cancel(s, (struct slice){0}, asking, "session");
@@ -271,6 +278,7 @@ static enum verdict bind_to_work(struct call *c)
 		return call_goto(c, STEP_resume);
 	if (c->op.again && !adopt_bound(c, ticket_of(c)))
 		return call_goto(c, STEP_reply);
+	c->op.shared = c->by_header && store_shared();
 	bind_listening(c);
 	return call_goto(c, resolve_step(c));
 }

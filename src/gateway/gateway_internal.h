@@ -367,6 +367,8 @@ void durable_session(struct call *c, struct session *s);
 /* It was deleted: its calls but for `asking` are cancelled, its streams end. */
 void session_gone(struct session *s, handle_t asking);
 void session_gone_id(const char *id); /* its record, on its way back from the store, does not revive it */
+/* The DELETE of the session was refused: its record is there still, and may be asked for. */
+void session_not_gone(const char *id);
 
 /* ---- settle.c ---- */
 #define CHANGED_TEXT "the session is being changed by others; try again"

@@ -175,6 +175,8 @@ enum verdict step_reply(struct call *c)
 		t->session->doubtful = true;
 	else if (c->durable.put && t->session && store_shared())
 		session_committed(c, t->session);
+	if (c->durable.forget && c->fault.err != ERR_OK)
+		session_not_gone(c->session_id);
 	if (!answered && !c->http.status)
 		reply_answer(c, t);
 	if (t->get && !answered)

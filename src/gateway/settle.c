@@ -64,7 +64,8 @@ bool change_tries_left(const struct call *c)
 /* Two changed the session at once: the loser reads what the winner left, and plans again from that. */
 static bool change_lost(const struct call *c, const struct ticket *t)
 {
-	return t->session && !c->change.create && t->session->version != c->context_version && change_tries_left(c);
+	return t->session && !c->change.create && t->session->version != c->context_version && change_tries_left(c) &&
+	       !c->op.again;
 }
 
 /* False where the change cannot be made; the answer says so. */
@@ -82,6 +83,8 @@ static bool change_apply(struct call *c, struct ticket *t)
 		tool_error(c, ERR_OVERLOADED, NULL, NULL, "every session is busy; try again in a moment");
 	else if (s->ended)
 		tool_error(c, ERR_SESSION, NULL, NULL, ENDED_TEXT);
+	else if (c->op.again) /* what was changed since then is newer */
+		tool_error(c, ERR_CONFLICT, NULL, NULL, "the session was changed since this was asked for; ask again");
 	else
 		tool_error(c, ERR_OVERLOADED, NULL, NULL, CHANGED_TEXT);
 	return false;

@@ -253,9 +253,10 @@ static void stream_settled(struct ticket *t, struct answer *a)
 {
 	struct stream *s = t->stream;
 
+	s->waits = false;
 	if (t->recorded) {
 		stream_commit(s, t->recorded);
-	} else if (t->taken) {
+	} else if (t->taken && s->holds) { /* else the store refused what was before, and nobody has taken anything */
 		stream_abandon(t);
 		return;
 	} else {
@@ -316,6 +317,7 @@ static void conclude_with(struct ticket *t, struct call *c)
 		}
 	}
 	s->posted = c->op.number = s->newest->number;
+	s->waits = true;
 }
 
 void ticket_conclude(struct ticket *t, struct call *c)
@@ -326,6 +328,9 @@ void ticket_conclude(struct ticket *t, struct call *c)
 	if (*t->task.id)
 		task_conclude(t, c);
 	if (!s || !s->holds || t->cancelled)
+		return;
+	if (*t->operation &&
+	    !c->op.version) /* the store refused it, and it is forgotten: nothing waits for the store */
 		return;
 	if (ticket_unrecorded(t)) {
 		if (!c->op.version && stream_unseen(t)) {

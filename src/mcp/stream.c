@@ -278,7 +278,7 @@ const struct stream_event *stream_after(const struct stream *s, uint64_t after)
 		e = s->newest; /* the usual case: the reader keeps up */
 	while (e->number <= after)
 		e = e->next;
-	return s->holds && e->number > s->committed ? NULL : e;
+	return (s->holds && e->number > s->committed) || (s->waits && e->last) ? NULL : e;
 }
 
 void stream_sent(struct stream_pool *pool, struct stream *s, uint64_t number)

@@ -19,7 +19,7 @@ static bool fill_submit(const struct call *c, struct job *j, const struct statem
 	bool fine;
 
 	request_path(j, "/api/v2/statements?requestId=%s%s%s", s->request_id, goes_async(c, s) ? "&async=true" : "",
-		     s->write || s->tries || j->perhaps ? "&retry=true" : "");
+		     s->write || s->tries || j->perhaps || c->op.shared || c->op.version ? "&retry=true" : "");
 	buf_clear(&j->request.body);
 	fine = statement_tag(&tag, c, s) && statement_body(&j->request.body, s, buf_text(&tag));
 	buf_free(&tag);

@@ -11,6 +11,7 @@ import shutil
 import signal
 import socket
 import subprocess
+import sys
 import tempfile
 import threading
 import time
@@ -21,6 +22,9 @@ from gateway import LATEST, Emulator, wait_for
 from test_ask import ACCEPT, FORM, filled
 from test_durable import CONTEXT, KILLED_AT, LASTS, STEADY, TABLE, Durable, Durably, Outlasting
 from fault_proxy import FaultProxy
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "proof"))
+from fault_proxy import FaultProxy  # noqa: E402
 
 # The check of messages reads one process after the other, and here one answers what another was asked.
 os.environ.pop("SNOWGATE_TAP", None)
@@ -175,12 +179,12 @@ class Replicated(Durably):
         cls.gateway = cls.a
 
     @classmethod
-    def replica(cls, keys=()):
+    def replica(cls, keys=(), **how):
         conf = {}
         for part in (STEADY, cls.conf):  # merge() keeps what it is given
             gateway.merge(conf, {name: dict(value) if isinstance(value, dict) else value
                                  for name, value in part.items()})
-        g = Durable(cls.emulator, conf, keys)
+        g = Durable(cls.emulator, conf, keys, **how)
         cls.addClassCleanup(g.stop)
         return g
 
@@ -382,6 +386,50 @@ class Deaths(Replicated):
         for who in (second, bob):
             self.assertEqual(self.status(who, priming.id), 204)
         self.assert_answered(self.resumed(there, priming.id), stream, [[name]])
+
+    def test_a_read_that_is_on_its_way_to_snowflake(self):
+        """Recorded, and sent by the other as well, before it has arrived: executed once."""
+        with FaultProxy(self.emulator.port) as proxy:
+            far = self.replica(upstream_port=proxy.port)
+            far.keys = self.a.keys
+            here = self.legacy("alice", of=far)
+            self.assertEqual(here.query("SELECT 1").rows, [[1]])
+            proxy.set("up", latency=2.0)
+            name = self.name()
+            stream = self.call(here, f"SELECT '{name}'")
+            priming = stream.next()
+            stream.leave()
+            events = self.resumed(self.at(self.b, here), priming.id)
+            self.assert_answered([e for e in events if e.id], stream, [[name]])
+            wait_for(lambda: sum(len(r["arrivals"]) for r in self.emulator.records(name)) > 1, 8, "the late one")
+            self.assertEqual(self.executions(name), 1)
+
+    def test_a_change_goes_on_at_the_other(self):
+        here, there = self.both()
+        self.emulator.hold("CURRENT_WAREHOUSE", 1.5)
+        stream = self.call(here, "USE WAREHOUSE WH_XS")
+        priming = stream.next()
+        self.a.kill()
+        self.emulator.clear()
+        answer = [e.json for e in self.resumed(there, priming.id) if e.id][-1]
+        self.assertNotIn("isError", answer["result"], answer)
+        self.assertEqual(self.context(there)[1], "WH_XS")
+
+    def test_a_change_is_not_made_after_a_newer_one(self):
+        """Minutes later, when somebody goes on with it, the session is not as it was then."""
+        here, there = self.both()
+        self.emulator.hold("CURRENT_WAREHOUSE", 1.5)
+        stream = self.call(here, "USE WAREHOUSE WH_XS")
+        priming = stream.next()
+        self.a.kill()
+        self.emulator.clear()
+        newer = there.tool("set_context", warehouse="WH_LOAD", parameters={"QUERY_TAG": "newer"})
+        self.assertFalse(newer.is_error, newer)
+        answer = [e.json for e in self.resumed(there, priming.id) if e.id][-1]
+        self.assertTrue(answer["result"]["isError"], answer)
+        self.assertTrue(answer["result"]["_meta"]["snowgate/error"]["retryable"], answer)
+        told = there.tool("set_context").structured
+        self.assertEqual((told["context"]["warehouse"], told["parameters"]), ("WH_LOAD", {"QUERY_TAG": "newer"}))
 
     def test_cancelled_at_the_other_after_a_death(self):
         here, there = self.both()

@@ -325,6 +325,8 @@ class Member(threading.Thread):
         if self.modern:
             return
         self.session.deleted = "sent"
+        for call in self.calls[-40:]:
+            call.cancelled |= call.session is self.session and bool(call.handle)
         status = self.tell(lambda: Stream(self.client.gateway.port, head("DELETE", self.client.headers())))
         if status in (200, 204, 404):
             self.session.deleted = "done"
@@ -564,6 +566,8 @@ class Member(threading.Thread):
                 break
         if "result" in answer.json and not answer.is_error and answer.structured.get("status") != "running":
             self.judge_rows(call, answer.structured)
+        elif call.cancelled and "result" in answer.json and answer.is_error and "cancelled" in answer.text:
+            call.outcome = "cancelled"  # with its session
         elif "result" in answer.json and answer.is_error and answer.meta_error.get("retryable"):
             self.counts["failed"] += 1
             return
@@ -934,6 +938,9 @@ def check_keys(swarm):
                     session=None if key else call.session.name) as client:
             answer = client.query(held, idempotency_key=call.key, **key)
         if answer.status == 404:  # told as a session that is gone
+            continue
+        if answer.status == 200 and answer.is_error and answer.meta_error.get("outcome") == "unknown":
+            swarm.members[0].counts["keys whose outcome is unknown"] += 1  # the store was away when it was known
             continue
         if answer.status != 200 or answer.is_error or answer.rows != [["1"]]:
             faults.append(f"{call.marker} by its key again: {answer}")

@@ -326,6 +326,30 @@ static void test_expire(void **state UNUSED)
 	stream_pool_free(pool);
 }
 
+/* The answer is not shown before the store was asked, even where the stream can have no ids any more. */
+static void test_an_answer_that_waits(void **state UNUSED)
+{
+	struct stream_pool *pool = stream_pool_new(STREAMS_BYTES_MAX);
+	struct stream_set set = {0};
+	struct stream *s = stream_new(pool, &set, 1);
+	s->holds = s->waits = true;
+	append(pool, s, "one", false, 1);
+	append(pool, s, "answer", true, 2);
+	assert_null(stream_after(s, 0));
+	stream_leave(s);
+	assert_event(stream_after(s, 0), 1, "one", false);
+	stream_sent(pool, s, 1);
+	assert_null(stream_after(s, 1));
+	assert_false(stream_over(s, 1));
+	stream_take_back(pool, s);
+	append(pool, s, "refused", true, 3);
+	s->waits = false;
+	assert_event(stream_after(s, 1), 2, "refused", true);
+	stream_free(pool, s);
+	assert_int_equal(stream_pool_bytes(pool), 0);
+	stream_pool_free(pool);
+}
+
 /* An answer that was refused is another one later: by then its stream is the last to have ended. */
 static void test_an_answer_that_is_taken_back(void **state UNUSED)
 {
@@ -543,6 +567,7 @@ int main(void)
 	    cmocka_unit_test(test_what_can_never_fit_pushes_nothing_out),
 	    cmocka_unit_test(test_an_answer_pushes_out_log_messages_of_its_own_stream),
 	    cmocka_unit_test(test_expire),
+	    cmocka_unit_test(test_an_answer_that_waits),
 	    cmocka_unit_test(test_an_answer_that_is_taken_back),
 	    cmocka_unit_test(test_any_cut_replays_the_rest_once_and_in_order),
 	    cmocka_unit_test(test_ceilings_hold_whatever_happens),
