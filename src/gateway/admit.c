@@ -123,7 +123,8 @@ enum verdict step_admit(struct call *c)
 	const struct limits *l = c->request->policy->limits;
 	struct ticket *t = ticket_of(c);
 
-	if (t->cancelled && !*c->op.handle) /* what is under way already is cancelled where it is */
+	/* What is, or may be, under way already is cancelled where it is. */
+	if (t->cancelled && !*c->op.handle && !(c->op.again && *c->op.request_id))
 		return call_goto(c, STEP_settle);
 	t->watching = !admit_needs_slot(c);
 	admit_note(c, t);

@@ -3,6 +3,13 @@
 
 #include "snowgate/crypt.h"
 
+/* Is there, or may there be, something at Snowflake to cancel? What may be is asked for its handle first; a write is
+ * not, since asking would send one that never went out. */
+static bool may_run(const struct statement *s)
+{
+	return s->kind == STATEMENT_RUN && (s->handle[0] || (s->again && !s->write));
+}
+
 enum verdict step_sign(struct call *c)
 {
 	struct job *j = job_enter(c);
@@ -11,7 +18,7 @@ enum verdict step_sign(struct call *c)
 	const char *message;
 	usec_t began;
 
-	if (j->cancelled && s->kind != STATEMENT_CANCEL && !(s->kind == STATEMENT_RUN && s->handle[0]))
+	if (j->cancelled && s->kind != STATEMENT_CANCEL && !may_run(s))
 		return statement_end_cancelled(c);
 	if (clock_now() < j->not_before)
 		return statement_wait(c, j->not_before);
