@@ -33,6 +33,7 @@ static void claimed_done(struct store_work *w)
 	} else if (journal_join(c, operation->key, operation->version, buf_slice(&operation->out))) {
 		if (!c->op.version)
 			*c->op.id = '\0';
+		ticket_recorded(c); /* by the call that came first */
 		piece_go_on(p, c->op.version ? STEP_intent : STEP_sign);
 	} else {
 		piece_go_on(p, STEP_settle);

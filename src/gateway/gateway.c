@@ -153,7 +153,7 @@ static bool drain_leave(struct ticket *t)
 {
 	struct listener *l;
 
-	if (gateway.conf->store_kind == STORE_KIND_MEMORY || !t->stream || !t->stream->holds || !*t->operation)
+	if (gateway.memory || !t->stream || !t->stream->holds || !*t->operation)
 		return false;
 	l = t->stream->exchange ? listener_by_exchange(t->stream->exchange) : NULL;
 	if (l && !listener_can_return(l))
@@ -173,7 +173,7 @@ static void drain_hand_on(handle_t h, void *object, void *ctx)
 	struct ticket *t = object;
 
 	(void)h, (void)ctx;
-	if (ticket_answered(t) || gateway.conf->store_kind == STORE_KIND_MEMORY)
+	if (ticket_answered(t) || gateway.memory)
 		return;
 	if (!t->stream && t->tell.may_stream && t->tell.revision >= REVISION_2025_11_25 && t->by_header)
 		(void)ticket_stream(t);
@@ -197,7 +197,7 @@ static void drain_refuse(handle_t h, void *object, void *ctx)
 	struct answer a;
 
 	(void)h, (void)ctx;
-	if (ticket_answered(t) || drain_leave(t))
+	if (ticket_answered(t) || drain_leave(t) || drain_write(t))
 		return;
 	if (*t->result)
 		answer_no_result(&a, err_info(fault.err)->http, fault.err, fault.message, t->result);
@@ -402,6 +402,7 @@ static void state_new(const struct conf *conf, struct keyring *keys)
 	gateway.conf = conf;
 	gateway.keys = keys;
 	gateway.stored = true;
+	gateway.memory = conf->store_kind == STORE_KIND_MEMORY;
 	crypt_random(&gateway.asked,
 		     sizeof gateway.asked); /* no two processes that share sessions ask by the same ids */
 	gateway.asked >>= 16;

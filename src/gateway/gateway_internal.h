@@ -22,6 +22,13 @@
 struct batch;
 struct listener;
 
+/* A write that is in the store: whoever serves the store next goes on with it. */
+struct recorded_write {
+	bool there, keyed;   /* keyed: its client can ask for it by its idempotency key */
+	char request_id[37]; /* what operators know it by */
+	char handle[128];    /* as clients have it; "": not known yet */
+};
+
 /* NET's record of a call that is on its way: what a cancel, a departure or a deletion needs to find. It lives from the
  * call's birth to its end, wherever the call is.
  *
@@ -40,7 +47,8 @@ struct ticket {
 	uint64_t first_ask; /* number of its first open question */
 	char *request_id;   /* raw token, for notifications/cancelled; NULL for none */
 	bool slot, cancelled, modern;
-	bool left;                         /* to the process that comes after this one */
+	bool left; /* to the process that comes after this one */
+	struct recorded_write write;
 	bool taken;                        /* by another process, which answers */
 	bool adopts;                       /* its call begins again, and has not been given its stream yet */
 	char operation[OPERATION_ID_SIZE]; /* its record's id, once its stream is in it; "" before */
@@ -136,6 +144,7 @@ struct gateway {
 	struct seal_keys sealing; /* request states; read-only after start */
 	struct seal_keys journal; /* messages and events in the store; read-only after start, any thread */
 	bool stored;              /* the store is well */
+	bool memory;              /* nothing outlives the process; read-only after start, any thread */
 	struct batch *batches;
 };
 extern struct gateway gateway;
@@ -162,6 +171,13 @@ size_t tickets_awaited(void); /* also those that are cancelled: Snowflake is bei
 
 /* ---- gateway.c ---- */
 void drain_begin(void);
+
+/* ---- recorded.c ---- */
+/* The call's record is in the store: NET hears of it where it is a write. Whoever holds the call. */
+void ticket_recorded(struct call *c);
+/* The process ends, and the ticket's call is such a write: it is left running, and its client told how to ask for it.
+ * False: it is none. */
+bool drain_write(struct ticket *t);
 
 /* ---- listener.c ---- */
 /* May this account open another stream? Its own limit, its share of connections, and that of all streams. */

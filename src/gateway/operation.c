@@ -92,6 +92,8 @@ void operation_recorded(struct store_work *w)
 	if (w->rc != STORE_OK) /* the statement runs, and its outcome is told all the same */
 		log_event(LOG_ERROR, "store_refused", log_text("request", p->call->request->id),
 			  log_text("what", "handle"));
+	else if (p->wrote)
+		ticket_recorded(p->call);
 	piece_call_on(p);
 }
 
@@ -118,6 +120,7 @@ static void intent_done(struct store_work *w)
 	p->wrote = false;
 	if (w->rc == STORE_OK) {
 		c->op.claimed |= c->op.claim && !c->op.again;
+		ticket_recorded(c);
 		piece_call_on(p);
 	} else if (w->rc == STORE_STALE && c->op.claim && !c->op.claimed) {
 		claim_read(p);

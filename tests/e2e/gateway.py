@@ -188,6 +188,8 @@ def merge(base, more):
 class Gateway:
     """The gateway, its folder (configuration, keys) and its process. `conf` is merged into the tests' defaults."""
 
+    binary = "snowgate"
+
     def __init__(self, emulator, conf=None, keys=(), auth="none", start=True, limits=True, upstream_port=None):
         self.folder = tempfile.mkdtemp(prefix="snowgate-e2e-")
         self.file = os.path.join(self.folder, "snowgate.yaml")
@@ -236,7 +238,7 @@ class Gateway:
         return self.keys[name]
 
     def start(self):
-        self.process = Process([program("snowgate"), "-c", self.file], "stderr", cwd=self.folder)
+        self.process = Process([program(self.binary), "-c", self.file], "stderr", cwd=self.folder)
         event = self.process.listening()
         self.port, self.admin_port = event["port"], event["admin_port"]
 

@@ -43,7 +43,7 @@ class Handed(Durable):
     def take_over(self):
         """Another process, in place of the one that runs; the old one's status, and the seconds until it served."""
         old, began = self.process, time.monotonic()
-        self.process = Process([program("snowgate"), "--take-over", "-c", self.file], "stderr", cwd=self.folder)
+        self.process = Process([program(self.binary), "--take-over", "-c", self.file], "stderr", cwd=self.folder)
         try:
             event = self.process.listening()
         except RuntimeError:
