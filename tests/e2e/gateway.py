@@ -534,7 +534,11 @@ class Stream:
         if buffer:
             self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, buffer)
         self.socket.settimeout(timeout)
-        self.socket.connect(("127.0.0.1", port))
+        try:
+            self.socket.connect(("127.0.0.1", port))
+        except OSError:
+            self.socket.close()
+            raise
         self.timeout, self.sent = timeout, time.monotonic()
         self.raw, self.text, self.lines = b"", b"", []
         self.events, self.comments, self.got = [], [], []  # not taken yet; (time, text); all that ever came

@@ -35,6 +35,7 @@ MARK = re.compile(r"swarm\.[0-9a-z]+\.\d+\.\d+;")
 BROKEN = (OSError, Cut, AssertionError)  # a Stream that got no answer in time says so by an AssertionError
 OPEN = ("held", "queued", "running")  # states of a statement at the emulator
 BUSY = (429, 502, 503, 504)
+DRAINING = 50302
 # Of an answer that was rendered again: the time it took, the request that asked.
 PASSING = (re.compile(r'(\\*"elapsedMs\\*":)\d+'), re.compile(r"( \[)r[0-9a-f]+(?=\])"))
 
@@ -347,6 +348,7 @@ class Member(threading.Thread):
         while True:
             message = self.declaring(self.tool, "execute_query", arguments, {"progressToken": call.marker})
             call.rpc_id, call.stream, call.number, call.last, call.progress = message["id"], None, 0, None, -1
+            call.answers, call.first, call.bodies = 0, None, []  # each time it is sent is a stream of its own
             try:
                 answer = self.follow(call, self.send(lambda: self.client.stream(message), call), cancel)
                 if answer is None:
@@ -370,9 +372,12 @@ class Member(threading.Thread):
 
     def again(self, call, answer):
         """A write with a key that was told to come back."""
-        if not call.key or "result" not in answer.json or not answer.is_error:
+        if not call.key:
             return False
-        if not answer.meta_error.get("retryable"):
+        if "error" in answer.json:
+            if answer.error["code"] != DRAINING:
+                return False
+        elif not answer.is_error or not answer.meta_error.get("retryable"):
             return False
         time.sleep(0.1)
         return True
