@@ -18,6 +18,7 @@ import swarm  # noqa: E402
 
 WAREHOUSES = ("WH_XS", "WH_LOAD", "COMPUTE_WH")
 STRICT = "RECORDS_OF_NEXT_ONLY"
+FOR_NEXT = "RECORDS_FOR_NEXT_ONLY"
 ROUNDS = 4 if LONG else 1
 CLIENTS = 16
 
@@ -118,6 +119,43 @@ class SideBySide(Versions, Mixed):
 
     def come(self, g):
         g.start()
+
+
+@installed
+class Newer(Mixed):
+    """The next version says that this one may not read what it writes: it is told, and nothing is lost."""
+
+    @classmethod
+    def setUpClass(cls):
+        os.environ[FOR_NEXT] = "1"
+        cls.addClassCleanup(os.environ.pop, FOR_NEXT)
+        super().setUpClass()
+
+    def assert_told(self, status, headers, error):
+        self.assertEqual(status, 503)
+        self.assertTrue(headers["Retry-After"])
+        self.assertIn("newer version", error["message"])
+        self.assertTrue(self.b.log("record_newer"))
+
+    def test_a_session(self):
+        client = self.legacy("alice", of=self.a)
+        self.assertFalse(client.tool("set_context", warehouse="WH_XS").is_error)
+        there = self.at(self.b, client)
+        for answer in (there.tool("set_context", warehouse="WH_LOAD"), there.query("SELECT 1"),
+                       there.send("DELETE")):
+            self.assert_told(answer.status, answer.headers, answer.error)
+        self.assertEqual(self.context(client)[1], "WH_XS", "nothing has changed")
+
+    def test_a_stream(self):
+        own = self.legacy("alice", of=self.b)
+        client, stream, priming, name = self.begun(2, self.legacy("alice", of=self.a))
+        with own.listen(priming.id) as other:
+            self.assertEqual(other.open().status, 503, "not 204, which says that it is over")
+        self.a.kill()
+        self.b.again()
+        self.a.start()
+        self.assert_answered(self.resumed(self.at(self.a, client), priming.id), stream, [[name]])
+        self.assertEqual(self.executions(name), 1)
 
 
 @installed

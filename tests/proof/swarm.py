@@ -523,6 +523,8 @@ class Member(threading.Thread):
             self.fault(f"the outcome is unknown, and: {error}", call)
         if self.modern and "call set_context" in answer.text:
             self.session_lost(answer)
+        elif self.modern and call.breaks and call.key and error.get("code") == "000604":
+            call.outcome = "cancelled"  # by leaving it: the key tells what became of the first one
         elif call.outcome == "failed" and not error.get("retryable") and not call.cancelled:
             self.fault(f"failed and is not to be tried again: {answer.text[:300]}", call)
 
