@@ -1,7 +1,7 @@
 /* rewriter.h
  *
  * What the files of the rewriter share: the state of one rewrite, the emitter of expressions and queries (emit.c),
- * function calls (calls.c), types and formats (types.c), whole statements (statement.c, ddl.c) and SHOW (show.c).
+ * function calls (calls.c), types and formats (types.c), whole statements (statement.c, ddl*.c) and SHOW (show.c).
  */
 #ifndef SNOWGATE_EMULATOR_REWRITER_H
 #define SNOWGATE_EMULATOR_REWRITER_H

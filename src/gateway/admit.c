@@ -114,8 +114,8 @@ static void admit_note(struct call *c, struct ticket *t)
 		return;
 	if (!*s->request_id)
 		crypt_uuid(s->request_id);
-	memcpy(t->write, s->request_id, sizeof t->write);
-	t->keyed = c->op.claim != NULL;
+	t->write = (struct sent_write){.there = true, .keyed = c->op.digest != NULL};
+	memcpy(t->write.request_id, s->request_id, sizeof t->write.request_id);
 }
 
 enum verdict step_admit(struct call *c)

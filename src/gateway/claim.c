@@ -35,6 +35,7 @@ static void claimed_done(struct store_work *w)
 	} else if (journal_join(c, operation->key, operation->version, buf_slice(&operation->out))) {
 		if (!c->op.version)
 			*c->op.id = '\0';
+		ticket_recorded(c); /* by the call that came first */
 		KILL_POINT(claim_joined);
 		piece_go_on(p, c->op.version ? STEP_intent : STEP_sign);
 	} else {

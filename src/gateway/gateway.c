@@ -155,13 +155,13 @@ static bool drain_leave(struct ticket *t)
 {
 	struct listener *l;
 
-	if (gateway.conf->store_kind != STORE_KIND_MEMORY && t->task.told) {
+	if (!gateway.memory && t->task.told) {
 		KILL_POINT(leave_before);
 		t->left = true;
 		task_forget(t);
 		return true;
 	}
-	if (gateway.conf->store_kind == STORE_KIND_MEMORY || !t->stream || !t->stream->holds || !t->journaled)
+	if (gateway.memory || !t->stream || !t->stream->holds || !t->journaled)
 		return false;
 	l = t->stream->exchange ? listener_by_exchange(t->stream->exchange) : NULL;
 	if (l && !listener_can_return(l))
@@ -183,7 +183,7 @@ static void drain_hand_on(handle_t h, void *object, void *ctx)
 	struct ticket *t = object;
 
 	(void)h, (void)ctx;
-	if (ticket_answered(t) || gateway.conf->store_kind == STORE_KIND_MEMORY)
+	if (ticket_answered(t) || gateway.memory)
 		return;
 	if (!t->stream && t->tell.may_stream && t->tell.revision >= REVISION_2025_11_25 && t->by_header)
 		(void)ticket_stream(t);
@@ -200,37 +200,22 @@ static void drain_look(struct timer *t)
 		timer_set(gateway.wheel, t, clock_now() + DRAIN_LOOK);
 }
 
-static void drain_answer(const struct ticket *t, struct answer *a)
-{
-	struct mcp_fault fault = {ERR_DRAINING, "the gateway is shutting down and the call did not end in time", NULL};
-
-	if (*t->result)
-		answer_no_result(a, err_info(fault.err)->http, fault.err, fault.message, t->result);
-	else
-		answer_error(a, NULL, t->modern ? ERA_MODERN : ERA_LEGACY, ticket_request_id(t), &fault);
-	answer_retry_after(a, USEC_PER_S);
-}
-
-/* A write that may have been sent is recorded, and left as well: its client comes back by its key, or, without one,
- * must not send it again. */
 static void drain_refuse(handle_t h, void *object, void *ctx)
 {
-	bool durable = gateway.conf->store_kind != STORE_KIND_MEMORY;
+	struct mcp_fault fault = {ERR_DRAINING, "the gateway is shutting down and the call did not end in time", NULL};
 	struct ticket *t = object;
-	bool sent = *t->write && !t->waiting && !t->asking;
 	struct answer a;
 
 	(void)h, (void)ctx;
-	if (ticket_answered(t) || drain_leave(t))
+	if (ticket_answered(t) || drain_leave(t) || drain_write(t))
 		return;
-	if (sent && !(t->keyed && durable))
-		answer_unknown(&a, t->tell.revision, ticket_request_id(t), t->write);
+	if (*t->result)
+		answer_no_result(&a, err_info(fault.err)->http, fault.err, fault.message, t->result);
 	else
-		drain_answer(t, &a);
+		answer_error(&a, NULL, t->modern ? ERA_MODERN : ERA_LEGACY, ticket_request_id(t), &fault);
+	answer_retry_after(&a, USEC_PER_S);
 	ticket_answer(t, &a);
-	t->left = sent && durable;
-	if (!t->left)
-		ticket_cancel(t, "drain");
+	ticket_cancel(t, "drain");
 }
 
 /* The time is up: who still waits is answered, and what runs for him is cancelled. */
@@ -428,6 +413,7 @@ static void state_new(const struct conf *conf, struct keyring *keys)
 	gateway.keys = keys;
 	gateway.stored = true;
 	gateway.forgotten.last = &gateway.forgotten.first;
+	gateway.memory = conf->store_kind == STORE_KIND_MEMORY;
 	crypt_random(&gateway.asked,
 		     sizeof gateway.asked); /* no two processes that share sessions ask by the same ids */
 	gateway.asked >>= 16;

@@ -37,6 +37,14 @@ struct task_get {
 /* What replicas tell each other; replica.h */
 enum tale { TALE_CANCEL, TALE_ENDED, TALE_REPLY, TALE_WATCHES, TALE_TAKEN, TALE_UPDATED, TALES_N };
 
+/* A write that may have been sent. Where the store is not memory it is recorded: whoever serves the store next goes on
+ * with it. */
+struct sent_write {
+	bool there, keyed;   /* keyed: its client can ask for it by its idempotency key */
+	char request_id[37]; /* what operators know it by */
+	char handle[128];    /* as clients have it; "": not known yet */
+};
+
 /* NET's record of a call that is on its way: what a cancel, a departure or a deletion needs to find. It lives from the
  * call's birth to its end, wherever the call is.
  *
@@ -55,9 +63,8 @@ struct ticket {
 	uint64_t first_ask; /* number of its first open question */
 	char *request_id;   /* raw token, for notifications/cancelled; NULL for none */
 	bool slot, cancelled, modern;
-	char write[37];                    /* the request id of its statement, where that is a write; else "" */
-	bool keyed;                        /* its client can come back for it by an idempotency key */
-	bool left;                         /* to the process that comes after this one */
+	bool left; /* to the process that comes after this one */
+	struct sent_write write;
 	bool taken;                        /* by another process, which answers */
 	bool adopts;                       /* its call begins again, and has not been given its stream yet */
 	char operation[OPERATION_ID_SIZE]; /* its record's id; "": it has none, as far as is known here */
@@ -170,6 +177,7 @@ struct gateway {
 	struct seal_keys sealing; /* request states; read-only after start */
 	struct seal_keys journal; /* messages and events in the store; read-only after start, any thread */
 	bool stored;              /* the store is well */
+	bool memory;              /* nothing outlives the process; read-only after start, any thread */
 	struct batch *batches;
 };
 extern struct gateway gateway;
@@ -199,6 +207,13 @@ size_t tickets_awaited(void); /* also those that are cancelled: Snowflake is bei
 
 /* ---- gateway.c ---- */
 void drain_begin(void);
+
+/* ---- recorded.c ---- */
+/* The call's record is in the store: NET hears of it where it is a write. Whoever holds the call. */
+void ticket_recorded(struct call *c);
+/* The process ends, and the ticket's call is such a write: it is left running, and its client told how to ask for it.
+ * False: it is none. */
+bool drain_write(struct ticket *t);
 
 /* ---- listener.c ---- */
 /* May this account open another stream? Its own limit, its share of connections, and that of all streams. */
@@ -347,8 +362,6 @@ void slot_release(struct ticket *t);
 void answer_error(struct answer *a, const struct request *rq, enum era era, struct slice id,
 		  const struct mcp_fault *fault);
 void answer_retry_after(struct answer *a, usec_t after);
-/* The answer to a call whose write may have been sent, where nobody waits for its end: `request` is its id. */
-void answer_unknown(struct answer *a, enum revision revision, struct slice id, const char *request);
 /* The whole answer of a tools/call, from c->answer. Any thread that holds the call. */
 void answer_tool(struct call *c, struct answer *a);
 void answer_early(struct call *c); /* SNOWFLAKE: snowflake_ops */

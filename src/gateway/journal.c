@@ -4,10 +4,7 @@
 #include <string.h>
 
 #include "snowgate/crypt.h"
-
-/* This program writes `format`; a record whose `reader` is higher is for newer programs only. */
-#define FORMAT 1
-#define READER 1
+#include "snowgate/format.h"
 
 static const char *const states[] = {[STATEMENT_NEW] = "new",         [STATEMENT_SENT] = "sent",
 				     [STATEMENT_RUNNING] = "running", [STATEMENT_SUCCEEDED] = "succeeded",
@@ -147,8 +144,7 @@ bool journal_write(struct buf *b, const struct seal_keys *keys, const struct cal
 	json_t *o = json_object();
 	bool fine;
 
-	json_object_set_new(o, "format", json_integer(FORMAT));
-	json_object_set_new(o, "reader", json_integer(READER));
+	format_put(o);
 	json_object_set_new(o, "principal", principal_json(&c->request->principal));
 	json_object_set_new(o, "created", json_integer(c->op.created));
 	json_object_set_new(o, "born", json_integer(clock_wall_usec() - (clock_now() - c->born)));
@@ -205,9 +201,8 @@ static bool get_members(struct journal *j, const json_t *o)
 	j->deadline = json_int_of(o, "deadline", 0);
 	j->elapsed = json_int_of(o, "elapsed", 0);
 	j->updated = json_int_of(o, "updated", j->created);
-	j->newer = json_int_of(o, "reader", 0) > FORMAT;
-	return json_int_of(o, "reader", INT64_MAX) <= FORMAT &&
-	       principal_from_json(&j->principal, json_object_get(o, "principal")) &&
+	j->newer = format_newer(o);
+	return format_fits(o) && principal_from_json(&j->principal, json_object_get(o, "principal")) &&
 	       get_text(j->stream, sizeof j->stream, o, "stream") && get_text(j->task, sizeof j->task, o, "task") &&
 	       get_text(j->request_id, sizeof j->request_id, o, "request") &&
 	       get_text(j->handle, sizeof j->handle, o, "handle") && get_text(j->digest, sizeof j->digest, o, "digest");

@@ -86,6 +86,12 @@ void store_refused(struct call *c, const char *what)
 	c->fault = (struct mcp_fault){ERR_OVERLOADED, "the store refused the record; try again", NULL};
 }
 
+static void recorded(struct call *c)
+{
+	KILL_POINT(handle_after);
+	ticket_recorded(c);
+}
+
 void operation_recorded(struct store_work *w)
 {
 	struct piece *p = container_of(w, struct piece, work);
@@ -95,7 +101,7 @@ void operation_recorded(struct store_work *w)
 		log_event(LOG_ERROR, "store_refused", log_text("request", p->call->request->id),
 			  log_text("what", "handle"));
 	else if (p->call->op.version)
-		KILL_POINT(handle_after);
+		recorded(p->call);
 	piece_call_on(p);
 }
 

@@ -3,10 +3,7 @@
 #include <string.h>
 
 #include "session_internal.h"
-
-/* This program writes `format`; a record whose `reader` is higher is for newer programs only. */
-#define RECORD_FORMAT 1
-#define RECORD_READER 1
+#include "snowgate/format.h"
 
 static const struct {
 	const char *name;
@@ -115,8 +112,7 @@ static json_t *watched_json(const struct session *s)
 bool session_record(struct buf *b, const struct session *s)
 {
 	json_t *o = json_object();
-	put_number(o, "format", RECORD_FORMAT);
-	put_number(o, "reader", RECORD_READER);
+	format_put(o);
 	put_text(o, "id", s->id);
 	put_text(o, "handle", s->handle);
 	json_object_set_new(o, "principal", principal_json(&s->principal));
@@ -216,12 +212,6 @@ static struct session *restore_new(struct session_table *t, const json_t *record
 	return session_admit(t, s) ? s : NULL;
 }
 
-/* What bears no number is no record at all. */
-static bool is_for_us(const json_t *record)
-{
-	return json_int_of(record, "reader", INT64_MAX) <= RECORD_FORMAT;
-}
-
 bool session_record_newer(struct slice record)
 {
 	json_t *json = NULL;
@@ -229,7 +219,7 @@ bool session_record_newer(struct slice record)
 
 	if (json_parse(record, JSON_DEPTH_MAX, &json, NULL, 0) != JSON_OK)
 		return false;
-	newer = json_int_of(json, "reader", 0) > RECORD_FORMAT;
+	newer = format_newer(json);
 	json_decref(json);
 	return newer;
 }
@@ -239,7 +229,7 @@ static struct session *restore(struct session_table *t, const json_t *record, co
 	const char *id = json_text_of(record, "id");
 	enum revision revision = revision_parse(json_text_of(record, "revision"));
 
-	if (!is_for_us(record) || revision == REVISION_NONE)
+	if (!format_fits(record) || revision == REVISION_NONE)
 		return NULL;
 	if (!session_id_valid(t, id, p))
 		return NULL;

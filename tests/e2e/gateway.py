@@ -189,6 +189,8 @@ def merge(base, more):
 class Gateway:
     """The gateway, its folder (configuration, keys) and its process. `conf` is merged into the tests' defaults."""
 
+    binary = "snowgate"
+
     def __init__(self, emulator, conf=None, keys=(), auth="none", start=True, limits=True, upstream_port=None):
         self.folder = tempfile.mkdtemp(prefix="snowgate-e2e-")
         self.file = os.path.join(self.folder, "snowgate.yaml")
@@ -237,7 +239,7 @@ class Gateway:
         return self.keys[name]
 
     def start(self, env=None):
-        self.process = Process([program("snowgate"), "-c", self.file], "stderr", env, cwd=self.folder)
+        self.process = Process([program(self.binary), "-c", self.file], "stderr", env, cwd=self.folder)
         event = self.process.listening()
         self.port, self.admin_port = event["port"], event["admin_port"]
 
@@ -533,7 +535,11 @@ class Stream:
         if buffer:
             self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, buffer)
         self.socket.settimeout(timeout)
-        self.socket.connect(("127.0.0.1", port))
+        try:
+            self.socket.connect(("127.0.0.1", port))
+        except OSError:
+            self.socket.close()
+            raise
         self.timeout, self.sent = timeout, time.monotonic()
         self.raw, self.text, self.lines = b"", b"", []
         self.events, self.comments, self.got = [], [], []  # not taken yet; (time, text); all that ever came

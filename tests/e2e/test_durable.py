@@ -721,6 +721,52 @@ class Writes(Durably):
             self.again()
         self.assertEqual(client.query(sql, idempotency_key=key).rows, [["1"]])
 
+    def test_a_drain_leaves_it_running_and_its_key_finds_it(self):
+        client, (sql, number, name), key = self.modern("alice"), self.insert(3), self.key()
+        pending = client.start("execute_query", query=sql, format="json", idempotency_key=key)
+        self.emulator.record(name, "held")
+        self.assertEqual(self.gateway.end(), 0)
+        told = pending.answer()
+        self.assertEqual((told.status, told.error["code"]), (503, 50302))
+        self.assertTrue(told.headers["Retry-After"])
+        self.assertIn("same idempotency_key", told.error["message"])
+        self.assertNotEqual(self.emulator.records(name)[0]["state"], "cancelled")
+        self.gateway.start()
+        self.assertEqual(self.by_key(client, sql, key).rows, [["1"]])
+        self.assert_once(number, name)
+
+    def test_a_drain_leaves_a_write_without_a_key_running(self):
+        client, (sql, number, name) = self.modern("alice"), self.insert(3)
+        pending = client.start("execute_query", query=sql, format="json")
+        self.emulator.record(name, "held")
+        self.assertEqual(self.gateway.end(), 0)
+        told = pending.answer()
+        self.assertEqual(told.status, 200, "nothing that a client repeats by itself")
+        self.assertTrue(told.is_error)
+        self.assertFalse(told.meta_error["retryable"])
+        self.assertEqual(told.meta_error["outcome"], "unknown")
+        self.assertEqual(told.meta_error["operation"], self.emulator.records(name)[0]["requestId"])
+        handle = told.meta_error["statementHandle"]
+        self.assertIn(f'get_result("{handle}")', told.text)
+        self.gateway.start()
+        answer = client.tool("get_result", statement_handle=handle, format="json", wait_seconds=20)
+        self.assertEqual(answer.rows, [["1"]])
+        self.assert_once(number, name)
+
+    def test_a_drain_leaves_what_a_second_call_of_the_key_waits_for(self):
+        client, (sql, number, name), key = self.modern("alice"), self.insert(3), self.key()
+        first = client.start("execute_query", query=sql, format="json", idempotency_key=key)
+        self.emulator.record(name, "held")
+        stale = 'snowgate_store_pieces_total{outcome="stale"}'
+        before = self.gateway.metric(stale)
+        second = client.start("execute_query", query=sql, format="json", idempotency_key=key)
+        wait_for(lambda: self.gateway.metric(stale) > before, 5, "the second call to find the first one's claim")
+        self.assertEqual(self.gateway.end(), 0)
+        self.assertEqual([p.answer().error["code"] for p in (first, second)], [50302, 50302])
+        self.gateway.start()
+        self.assertEqual(self.by_key(client, sql, key).rows, [["1"]])
+        self.assert_once(number, name)
+
     def test_the_same_key_of_somebody_else(self):
         one, two, key = self.insert(), self.insert(), self.key()
         self.assertEqual(self.legacy("alice").query(one[0], idempotency_key=key).rows, [["1"]])

@@ -5,6 +5,7 @@ none loses its session, and each event comes once. SNOWGATE_LONG=1: more of it."
 import json
 import os
 import random
+import re
 import signal
 import socket
 import sys
@@ -19,6 +20,7 @@ sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."
 import kill  # noqa: E402
 import swarm  # noqa: E402
 
+DEPLOY = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "..", "deploy", "systemd")
 HANDOVERS = 20 if LONG else 5
 CLIENTS = 32
 
@@ -43,7 +45,7 @@ class Handed(Durable):
     def take_over(self):
         """Another process, in place of the one that runs; the old one's status, and the seconds until it served."""
         old, began = self.process, time.monotonic()
-        self.process = Process([program("snowgate"), "--take-over", "-c", self.file], "stderr", cwd=self.folder)
+        self.process = Process([program(self.binary), "--take-over", "-c", self.file], "stderr", cwd=self.folder)
         try:
             event = self.process.listening()
         except RuntimeError:
@@ -284,6 +286,18 @@ class Activation(Durably):
         self.assertEqual(waiting.open().status, 200)
         self.assert_answered([e for e in waiting.rest(15) if e.data], stream, [[name]])
         self.assertEqual(self.executions(name), 1)
+
+    def test_the_unit_has_the_addresses_of_the_defaults(self):
+        with open(os.path.join(DEPLOY, "snowgate.socket"), encoding="ascii") as f:
+            streams = [line.partition("=")[2].strip() for line in f if line.startswith("ListenStream=")]
+        told = self.g.run("config", "--defaults").stdout
+        wanted = []
+        for section in ("listen", "admin"):
+            part = re.search(rf"(?ms)^{section}:$(.*?)(?=^\S|\Z)", told).group(1)
+            address, port = (re.search(rf"^\s+{key}:\s*\"?([^\s\"]+)", part, re.M).group(1)
+                             for key in ("address", "port"))
+            wanted.append(f"{address}:{port}")
+        self.assertEqual(streams, wanted)
 
     def test_a_socket_at_another_address_is_refused(self):
         self.g.conf["listen"]["port"] = gateway.free_port()

@@ -26,7 +26,8 @@ EMULATOR_MAY = {"base", "core"}
 HEADER_FOLDER = {
     "arena.h": "base", "base.h": "base", "buf.h": "base", "clock.h": "base", "file.h": "base", "handle.h": "base",
     "kill.h": "base", "log.h": "base", "mail.h": "base", "wheel.h": "base",
-    "conf.h": "core", "context.h": "core", "crypt.h": "core", "err.h": "core", "json.h": "core", "metric.h": "core",
+    "conf.h": "core", "context.h": "core", "crypt.h": "core", "err.h": "core", "format.h": "core", "json.h": "core",
+    "metric.h": "core",
     "policy.h": "core", "principal.h": "core",
     "session.h": "mcp", "mcp.h": "mcp", "stream.h": "mcp", "seal.h": "mcp", "rows.h": "sql", "sql.h": "sql",
     "call.h": "call", "exchange.h": "call", "transport.h": "call",

@@ -361,7 +361,7 @@ class Member(threading.Thread):
         while True:
             message = self.declaring(self.tool, "execute_query", arguments, {"progressToken": call.marker})
             call.rpc_id, call.stream, call.number, call.last, call.progress = message["id"], None, 0, None, -1
-            call.answers = 0
+            call.answers, call.first, call.bodies = 0, None, []  # each time it is sent is a stream of its own
             try:
                 answer = self.follow(call, self.send(lambda: self.client.stream(message), call), cancel)
                 if answer is None:
@@ -540,6 +540,8 @@ class Member(threading.Thread):
             self.fault(f"the outcome is unknown, and: {error}", call)
         if self.modern and "call set_context" in answer.text:
             self.session_lost(answer)
+        elif self.modern and call.breaks and call.key and error.get("code") == "000604":
+            call.outcome = "cancelled"  # by leaving it: the key tells what became of the first one
         elif call.outcome == "failed" and not error.get("retryable") and not call.cancelled:
             self.fault(f"failed and is not to be tried again: {answer.text[:300]}", call)
 

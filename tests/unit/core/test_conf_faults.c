@@ -57,6 +57,7 @@ static const struct bad settings[] = {
     {"session:\n  key_file: absent\n", 2, "session.key_file", "absent: No such file"},
     {"store:\n  kind: redis\n", 2, "store.kind", "one of sqlite, memory, valkey"},
     {"store:\n  kind: valkey\n", 2, "store.kind", "the same signing keys; set session.key_file"},
+    {"listen:\n  handover: here\n", 2, "listen.handover", "whole path"},
     {"store:\n  backup_every: 1h\n", 2, "store.backup_every", "needs store.backup_path"},
     {"store:\n  max_bytes: 1KiB\n", 2, "store.max_bytes", "from 1MiB"},
     {"store:\n  path: a.db\n  backup_path: a.db\n", 3, "store.backup_path", "is the database itself"},
