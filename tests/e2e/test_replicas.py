@@ -158,12 +158,12 @@ class Replicated(Durably):
         cls.gateway = cls.a
 
     @classmethod
-    def replica(cls, keys=()):
+    def replica(cls, keys=(), kind=Durable):
         conf = {}
         for part in (STEADY, cls.conf):  # merge() keeps what it is given
             gateway.merge(conf, {name: dict(value) if isinstance(value, dict) else value
                                  for name, value in part.items()})
-        g = Durable(cls.emulator, conf, keys)
+        g = kind(cls.emulator, conf, keys)
         cls.addClassCleanup(g.stop)
         return g
 
@@ -575,6 +575,17 @@ class Told(Replicated):
         self.assert_answered(again, stream, [[name]])
         self.assertEqual(again[-1].id, events[-1].id)
 
+    def displacing(self, client, last, before):
+        """A reader who comes back, as clients do, where a record that was just written has kept him out."""
+        while True:
+            reader = self.kept(client.listen(last))
+            self.assertEqual(reader.open().status, 200)
+            while not reader.ended and not before.ended:
+                reader.silent(0.02)
+                before.silent(0.02)
+            if not reader.ended:
+                return reader
+
     def test_to_and_fro_while_it_runs(self):
         here, there = self.both()
         _, stream, priming, name = self.begun(3, here)
@@ -582,10 +593,7 @@ class Told(Replicated):
         streams = [stream]
         for n in range(5):
             client = (there, here)[n % 2]
-            streams.append(self.kept(client.listen(priming.id)))
-            self.assertEqual(streams[-1].open().status, 200)
-            self.assertTrue(streams[-1].next(5), "its priming event")
-            streams[-2].rest(5)  # displaced
+            streams.append(self.displacing(client, priming.id, streams[-1]))
         answers = [[e for e in s.got if e.data and "result" in e.json] for s in streams[:-1]]
         self.assertEqual(answers, [[]] * 5)
         self.assert_answered([e for e in streams[-1].rest() if e.id and e.data], stream, [[name]])
@@ -704,6 +712,55 @@ class Told(Replicated):
             name = f'snowgate_replica_messages_total{{outcome="{outcome}"}}'
             wait_for(lambda name=name, want=before[outcome] + n: self.a.metric(name) == want, 5, outcome)
         self.assertEqual(here.query("SELECT 1").rows, [[1]])
+
+
+class Ahead(Durable):
+    """Its wall clock is so many seconds ahead of the others'."""
+
+    seconds, library = 20, None
+
+    def start(self, *_, **__):
+        os.environ.update({"LD_PRELOAD": self.library, "CLOCK_AHEAD": str(self.seconds),
+                           "ASAN_OPTIONS": "verify_asan_link_order=0"})
+        try:
+            return super().start()
+        finally:
+            for name in ("LD_PRELOAD", "CLOCK_AHEAD", "ASAN_OPTIONS"):
+                del os.environ[name]
+
+
+@installed
+class Clocks(Told):
+    """All of it, and what outlives a gateway, where one clock is ahead."""
+
+    @classmethod
+    def replica(cls, keys=(), kind=Durable):
+        if not keys:
+            return super().replica(keys, kind)
+        folder = tempfile.mkdtemp(prefix="snowgate-clock-")
+        cls.addClassCleanup(shutil.rmtree, folder, True)
+        Ahead.library = os.path.join(folder, "clock.so")
+        subprocess.run(["cc", "-D_GNU_SOURCE", "-shared", "-fPIC", "-o", Ahead.library,
+                        os.path.join(HERE, "clock.c"), "-ldl"], check=True)
+        return super().replica(keys, Ahead)
+
+    test_a_session_of_either = Sessions.test_made_at_one_and_used_at_the_other
+    test_a_change = Sessions.test_a_change_is_seen_by_the_next_request
+    test_a_stream_goes_on = Deaths.test_a_stream_goes_on_at_the_other
+    test_its_end_before_anybody_came = Deaths.test_ended_before_anybody_came
+
+    def test_it_is_ahead(self):
+        logged = self.a.log("listening")[-1]["ts"]
+        self.assertGreater(logged, time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(time.time() - 60 + Ahead.seconds)))
+
+    def test_the_other_way_round(self):
+        """A stream of the one ahead; then b dies, whose clock is behind."""
+        here, there = self.both()
+        _, stream, priming, name = self.begun(2, there)
+        self.emulator.record(name, "held")
+        self.b.kill()
+        self.assert_answered([e for e in self.resumed(here, priming.id) if e.id], stream, [[name]])
+        self.assertEqual(self.executions(name), 1)
 
 
 @installed
