@@ -368,6 +368,18 @@ static void keys_set(void)
 	crypt_wipe(&cursors, sizeof cursors);
 }
 
+/* Replicas that start together count otherwise all the same: what one of them has told is not known by its number to
+ * the others. */
+static uint64_t updates_from(const struct conf *conf)
+{
+	uint64_t from = (uint64_t)clock_wall() << UPDATES_PER_SECOND_BITS, some;
+
+	if (conf->store_kind != STORE_KIND_VALKEY)
+		return from;
+	crypt_random(&some, sizeof some);
+	return from + some % (UINT64_C(1) << UPDATES_PER_SECOND_BITS);
+}
+
 static void state_new(const struct conf *conf, struct keyring *keys)
 {
 	gateway.conf = conf;
@@ -380,7 +392,7 @@ static void state_new(const struct conf *conf, struct keyring *keys)
 	gateway.sessions = session_table_new(gateway.session_keys, limits_of_sessions(conf), gateway.streams);
 	for (int i = 0; i < CHANGES_N; i++) /* a client of the process before this one is behind */
 		gateway.listeners.now[i] = (uint64_t)clock_wall();
-	gateway.listeners.now[CHANGES_N] = (uint64_t)clock_wall() << UPDATES_PER_SECOND_BITS;
+	gateway.listeners.now[CHANGES_N] = updates_from(conf);
 	gateway.accounts = account_table_new(ACCOUNTS_MAX);
 	gateway.tickets = handle_table_new(TICKETS_MAX);
 	gateway.wheel = wheel_new();

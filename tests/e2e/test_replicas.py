@@ -690,6 +690,25 @@ class Told(Replicated):
         self.assertFalse(writer.query(f"INSERT INTO {table} VALUES (2)").is_error)
         self.assertEqual(self.updates(own), [])
 
+    def test_the_session_s_own_stream_goes_on_at_the_other(self):
+        """Its last event id is one of another process: it is gone on with, and nothing that happened since is missed."""
+        table, uri = self.table()
+        here, there = self.both()
+        self.assertEqual(here.rpc("resources/subscribe", {"uri": uri}).result, {})
+        for one, other in ((here, there), (there, here)):
+            own = self.kept(one.listen())
+            own.open().silent(0.3)
+            last = [e.id for e in own.got if e.id][-1]
+            own.leave()
+            heard = other.gateway.metric(HEARD)
+            self.assertFalse(self.modern("alice", of=one.gateway).query(f"INSERT INTO {table} VALUES (1)").is_error)
+            wait_for(lambda other=other, heard=heard: other.gateway.metric(HEARD) > heard, 5, "the update")
+            again = self.kept(other.listen(last))
+            self.assertEqual(again.open().status, 200)
+            self.assertEqual(again.method(UPDATED, 5)["params"]["uri"], uri)
+            self.assertEqual(self.updates(again), [], "told once")
+            again.leave()
+
     # ---- who may tell ----
 
     def test_what_others_publish_is_dropped(self):
