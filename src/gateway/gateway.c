@@ -11,6 +11,7 @@
 #define TICKETS_MAX             100000u
 #define ACCOUNTS_MAX            100000u
 #define SWEEP_EVERY             (5 * USEC_PER_S)
+#define COUNTERS_SWEEPS         6     /* counters go into the records every 30 s */
 #define UPDATES_PER_SECOND_BITS 20    /* no process counts faster, so the next one begins above this one's end */
 #define EXPIRE_SLICE            10000 /* streams forgotten in one turn */
 #define DRAIN_LOOK              (20 * USEC_PER_MS)
@@ -61,6 +62,7 @@ static void sweep(struct timer *t)
 	session_expire(gateway.sessions, clock_now());
 	stream_expire(gateway.streams, clock_now() - gateway.conf->mcp_stream_keep, EXPIRE_SLICE);
 	account_sweep(gateway.accounts, clock_now());
+	counters_write(COUNTERS_SWEEPS);
 	retired_free();
 	if (clock_wall() >= gateway.keys_expire)
 		reload_listeners();

@@ -133,6 +133,16 @@ void reply_answer(struct call *c, const struct ticket *t)
 		answer_header(a, "Mcp-Session-Id", "%s", c->session_id);
 }
 
+static void reply_session(struct call *c, struct session *s)
+{
+	if (c->fault.err == ERR_OK) {
+		session_committed(c, s);
+		return;
+	}
+	s->doubtful = true;
+	counters_refused(c, s);
+}
+
 enum verdict step_reply(struct call *c)
 {
 	struct ticket *t = ticket_of(c);
@@ -143,10 +153,8 @@ enum verdict step_reply(struct call *c)
 	t->taken |= c->op.taken;
 	if (c->op.again)
 		adopt_end(c, t);
-	if (c->durable.put && t->session && c->fault.err != ERR_OK)
-		t->session->doubtful = true;
-	else if (c->durable.put && t->session && store_shared())
-		session_committed(c, t->session);
+	if (c->durable.put && t->session)
+		reply_session(c, t->session);
 	if (!answered && !c->http.status)
 		reply_answer(c, t);
 	reply_log(c, t, c->http.status);
