@@ -47,6 +47,7 @@ struct session_counters {
 };
 
 struct session_owner;
+struct counting;
 struct listener;
 struct ticket;
 
@@ -66,9 +67,8 @@ struct session {
 		int64_t limit, wait_seconds;
 	} preferences;                    /* NULL, -1: not set */
 	struct session_counters counters, /* all of them, as far as is known here */
-	    kept,                         /* what its record has of them; the rest is written now and then */
-	    flying;                       /* and what is on its way there; the gateway's */
-	bool counting;                    /* something is */
+	    kept;                         /* what its record has of them; the rest is written now and then */
+	struct counting *counting;        /* what is on its way there; the gateway's */
 	int64_t created, last_seen;       /* wall seconds */
 	usec_t used;                      /* monotonic; order in the table */
 	struct stream_set streams;        /* in memory only */

@@ -145,8 +145,7 @@ void durable_session(struct call *c, struct session *s)
 {
 	s->stored = 0;
 	buf_clear(&c->record);
-	c->durable.put = session_record(&c->record, s);
-	counters_put(c, s);
+	c->durable.put = counters_put(c, s);
 	snprintf(c->durable.handle, sizeof c->durable.handle, "%s", s->handle);
 }
 

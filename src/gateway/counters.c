@@ -27,14 +27,19 @@ static void counters_add(struct session_counters *to, const struct session_count
 	to->query_usec += sign * more->query_usec;
 }
 
-void counters_put(struct call *c, struct session *s)
+bool counters_put(struct call *c, struct session *s)
 {
-	struct session_counters *put = &c->durable.counters;
+	struct session_counters *put = &c->durable.counters, all = s->counters;
+	bool written;
 
+	if (s->counting)
+		counters_add(&s->counters, &s->counting->more, -1);
+	written = session_record(&c->record, s);
 	*put = s->counters;
-	counters_add(put, &s->flying, -1);
+	s->counters = all;
 	counters_add(put, &s->kept, -1);
 	counters_add(&s->kept, put, 1);
+	return written;
 }
 
 void counters_refused(struct call *c, struct session *s)
@@ -50,11 +55,10 @@ static void counting_deliver(struct mail *m)
 
 	OWNED_BY(THREAD_NET);
 	self.under_way--;
-	if (s && s->counting) {
+	if (s && s->counting == n) {
 		if (n->fine)
 			counters_add(&s->kept, &n->more, 1);
-		s->flying = (struct session_counters){0};
-		s->counting = false;
+		s->counting = NULL;
 	}
 	free(n);
 }
@@ -123,8 +127,7 @@ static void count_one(struct session *s)
 			       .ttl_ms = gateway.conf->session_absolute_ttl / USEC_PER_MS};
 	memcpy(n->id, s->id, sizeof n->id);
 	counters_add(&n->more, &s->kept, -1);
-	s->flying = n->more;
-	s->counting = true;
+	s->counting = n;
 	self.under_way++;
 	p = piece_alone(&s->principal, read_done);
 	p->counting = n;

@@ -336,8 +336,9 @@ void session_committed(struct call *c, struct session *s);
 /* ---- counters.c ---- */
 /* Of one part of all sessions, then of the next, what was counted since goes into their records. */
 void counters_write(size_t parts);
-/* A record that the call puts has all that is not on its way there already; or it was refused after all. */
-void counters_put(struct call *c, struct session *s);
+/* The record for the call to put, with all that is not on its way there already; or it was refused after all. False: it
+ * is too large. */
+bool counters_put(struct call *c, struct session *s) MUST_USE;
 void counters_refused(struct call *c, struct session *s);
 
 /* ---- replica.c: what the replicas on one store tell each other ---- */

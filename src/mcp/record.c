@@ -122,7 +122,7 @@ static json_t *counters_json(const struct session *s)
 {
 	json_t *o = json_object();
 	for (size_t i = 0; i < ARRAY_LEN(counters); i++)
-		put_number(o, counters[i].name, *counter_of(&s->counters, i) - *counter_of(&s->flying, i));
+		put_number(o, counters[i].name, *counter_of(&s->counters, i));
 	return o;
 }
 
