@@ -77,7 +77,7 @@ void answer_send(handle_t exchange, struct answer *a)
 
 static const char *outcome_of(const struct call *c, const struct ticket *t)
 {
-	if (t->cancelled)
+	if (t->cancelled || t->taken)
 		return "cancelled";
 	if (c->fault.err != ERR_OK)
 		return "rpc_error";

@@ -22,6 +22,7 @@ static void take_done(struct store_work *w)
 	} else {
 		c->op.version = p->items[1].version;
 	}
+	buf_free(&c->record);
 	piece_call_on(p);
 }
 

@@ -642,6 +642,43 @@ class Told(Replicated):
         resumed.rest(5)
         self.assertTrue(resumed.ended)
 
+    def test_a_question_that_is_taken_over(self):
+        """Whoever reads the stream is asked there; what is answered counts, once."""
+        here, there, stream, first, table = self.asked()
+        priming = next(e for e in stream.got if e.id)
+        reader = self.kept(there.listen(priming.id))
+        self.assertEqual(reader.open().status, 200)
+        asked = [reader.method("elicitation/create", 5)]
+        while asked[-1]["id"] == first["id"]:  # what was told is told again; it is another's now
+            asked.append(reader.method("elicitation/create", 5))
+        self.assertEqual([e for e in stream.rest(5) if e.data and ("result" in e.json or "error" in e.json)], [])
+        self.assertEqual(self.executions(f"DELETE FROM {table}"), 0)
+        self.assertEqual(self.accept(here, asked[-1]).status, 202)
+        answer = reader.answer(5)
+        self.assertFalse(answer.is_error, answer)
+        self.assertEqual(self.executions(f"DELETE FROM {table}"), 1)
+        self.assertEqual(self.a.metric('snowgate_asks_total{outcome="failed"}'), 0)
+
+    def test_every_replica_is_told(self):
+        """Three of them: the call is at c, which was started last."""
+        c = self.replica()
+        c.keys = self.a.keys
+        here = self.legacy("alice", of=c)
+        for g in (self.a, self.b):
+            _, stream, _, name = self.begun(20, here)
+            self.emulator.record(name, "held")
+            self.assertEqual(self.at(g, here).notify("notifications/cancelled", {"requestId": stream.id}).status, 202)
+            self.emulator.record(name, "cancelled", 5)
+        _, stream, priming, name = self.begun(1.5, here)
+        self.emulator.record(name, "held")
+        readers = [self.kept(self.at(self.a, here).listen(priming.id))]
+        readers.append(self.displacing(self.at(self.b, here), priming.id, readers[0].open()))
+        self.assert_answered([e for e in readers[-1].rest() if e.id and e.data], stream, [[name]])
+        self.assertEqual(self.executions(name), 1)
+        self.assertEqual(self.at(self.a, here).send("DELETE").status, 200)
+        for g in (self.a, self.b, c):
+            self.assertEqual(self.at(g, here).query("SELECT 1").status, 404)
+
     # ---- updated ----
 
     def table(self):
@@ -739,13 +776,14 @@ class Ahead(Durable):
     seconds, library = 20, None
 
     def start(self, *_, **__):
-        os.environ.update({"LD_PRELOAD": self.library, "CLOCK_AHEAD": str(self.seconds),
-                           "ASAN_OPTIONS": "verify_asan_link_order=0"})
+        before = dict(os.environ)
+        os.environ.update({"LD_PRELOAD": self.library, "CLOCK_AHEAD": str(self.seconds), "ASAN_OPTIONS": ":".join(
+            filter(None, (os.environ.get("ASAN_OPTIONS"), "verify_asan_link_order=0")))})
         try:
             return super().start()
         finally:
-            for name in ("LD_PRELOAD", "CLOCK_AHEAD", "ASAN_OPTIONS"):
-                del os.environ[name]
+            os.environ.clear()
+            os.environ.update(before)
 
 
 @installed
