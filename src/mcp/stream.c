@@ -63,6 +63,7 @@ static void set_remove(struct stream *s)
 static void done_add(struct stream_pool *pool, struct stream *s)
 {
 	s->done_prev = pool->done_last;
+	s->done_next = NULL; /* it may have been in the list before: stream_take_back() */
 	*(pool->done_last ? &pool->done_last->done_next : &pool->done_first) = s;
 	pool->done_last = s;
 }

@@ -326,6 +326,25 @@ static void test_expire(void **state UNUSED)
 	stream_pool_free(pool);
 }
 
+/* Finished, taken back with others finished since, and finished again: it is the last to go, and goes once. */
+static void test_taken_back_and_finished_again(void **state UNUSED)
+{
+	struct stream_pool *pool = stream_pool_new(STREAMS_BYTES_MAX);
+	struct stream_set set = {0};
+	struct stream *first = finished(pool, &set, 1, 10 * S);
+
+	finished(pool, &set, 1, 11 * S);
+	stream_take_back(pool, first);
+	assert_false(first->finished);
+	append(pool, first, "again", true, 12 * S);
+	assert_null(first->done_next);
+	assert_int_equal(stream_expire(pool, 12 * S, 100), 1);
+	assert_ptr_equal(set.oldest, first);
+	assert_int_equal(stream_expire(pool, 13 * S, 100), 1);
+	assert_int_equal(stream_pool_count(pool), 0);
+	stream_pool_free(pool);
+}
+
 /* ---- properties ---- */
 
 /* Repeatable; SplitMix64. */
@@ -522,6 +541,7 @@ int main(void)
 	    cmocka_unit_test(test_what_can_never_fit_pushes_nothing_out),
 	    cmocka_unit_test(test_an_answer_pushes_out_log_messages_of_its_own_stream),
 	    cmocka_unit_test(test_expire),
+	    cmocka_unit_test(test_taken_back_and_finished_again),
 	    cmocka_unit_test(test_any_cut_replays_the_rest_once_and_in_order),
 	    cmocka_unit_test(test_ceilings_hold_whatever_happens),
 	};
