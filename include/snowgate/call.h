@@ -199,8 +199,9 @@ struct call {
 		uint64_t lost;      /* the version that it was to have, where it had another; else 0 */
 		bool reload;        /* it has changed under the call: it is read again, the work done again */
 		char handle[SESSION_HANDLE_SIZE];
-		struct session_names ended; /* a session that had to make room; empty names for none */
-		bool fresh;                 /* the session was made by this call: it ends where the store refuses it */
+		struct session_names ended;       /* a session that had to make room; empty names for none */
+		struct session_counters counters; /* that it has more when it is put */
+		bool fresh; /* the session was made by this call: it ends where the store refuses it */
 	} durable;
 	struct buf record; /* the session's record, read or to be stored; before that, of an operation taken over */
 	struct {

@@ -41,7 +41,13 @@ struct hash_node {
 struct session_link {
 	struct session_link *prev, *next;
 };
+/* In its record when it is written; else now and then. Where two replicas write at once, some may be lost. */
+struct session_counters {
+	int64_t requests, ok, failed, rows, query_usec;
+};
+
 struct session_owner;
+struct counting;
 struct listener;
 struct ticket;
 
@@ -59,13 +65,13 @@ struct session {
 	struct {
 		char *format;
 		int64_t limit, wait_seconds;
-	} preferences; /* NULL, -1: not set */
-	struct {
-		int64_t requests, ok, failed, rows, query_usec;
-	} counters;
-	int64_t created, last_seen; /* wall seconds */
-	usec_t used;                /* monotonic; order in the table */
-	struct stream_set streams;  /* in memory only */
+	} preferences;                    /* NULL, -1: not set */
+	struct session_counters counters, /* all of them, as far as is known here */
+	    kept;                         /* what its record has of them; the rest is written now and then */
+	struct counting *counting;        /* what is on its way there; the gateway's */
+	int64_t created, last_seen;       /* wall seconds */
+	usec_t used;                      /* monotonic; order in the table */
+	struct stream_set streams;        /* in memory only */
 	struct {
 		size_t n;
 		struct watched {
@@ -108,6 +114,8 @@ void session_table_free(struct session_table *t);
 /* New limits; where there are more sessions now than allowed, the longest idle ones leave memory. */
 void session_table_limits(struct session_table *t, struct session_limits limits);
 size_t session_count(const struct session_table *t);
+/* Visits the sessions of one part of `parts`, then of the next: *at is the caller's, 0 at first. */
+void session_walk(struct session_table *t, size_t *at, size_t parts, void (*visit)(struct session *s));
 
 /* Creates one. NULL where every session is busy and the table (or the principal) is at its limit. A displaced session
  * only leaves memory where the table was full; where its principal was at its limit it ends: *ended has its names (for
@@ -151,9 +159,12 @@ size_t session_expire(struct session_table *t, usec_t now);
  * streams: JSON with format and minimum-reader numbers. Members that this program does not know survive restoring and
  * rewriting. */
 bool session_record(struct buf *b, const struct session *s);
+/* The record with so much added to its counters, and this `last_seen` where that is later. */
+bool session_record_count(struct buf *b, struct slice record, const struct session_counters *more, int64_t last_seen);
 /* Brings a session back from its record, after checking its id's signature against `p` again. Where the session is live
- * already it is that one, updated where the record's version is newer. NULL where the record is unreadable, expired or
- * foreign, or where session_has_room() is false. What is displaced only leaves memory. */
+ * already it is that one, updated where the record's version is newer; what was counted since is kept. NULL where the
+ * record is unreadable, expired or foreign, or where session_has_room() is false. What is displaced only leaves memory.
+ */
 struct session *session_restore(struct session_table *t, struct slice record, const struct principal *p);
 /* Is it a record that only newer programs may read? Then session_restore() leaves it alone, and so must everybody. */
 bool session_record_newer(struct slice record);

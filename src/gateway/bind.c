@@ -162,7 +162,7 @@ void durable_session(struct call *c, struct session *s)
 {
 	s->stored = 0;
 	buf_clear(&c->record);
-	c->durable.put = session_record(&c->record, s);
+	c->durable.put = counters_put(c, s);
 	snprintf(c->durable.handle, sizeof c->durable.handle, "%s", s->handle);
 }
 
@@ -483,6 +483,7 @@ static enum verdict bind_reloaded(struct call *c)
 
 	c->durable.reload = false;
 	c->durable.lost = 0;
+	counters_refused(c, s);
 	ticket_reopen(t, c);
 	if (t->cancelled || t->taken)
 		return call_goto(c, STEP_settle);

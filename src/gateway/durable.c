@@ -85,7 +85,7 @@ void piece_del_session(struct piece *p, const char *id, const char *handle)
 
 void session_committed(struct call *c, struct session *s)
 {
-	if (s->ended || c->durable.version <= s->stored)
+	if (!store_shared() || s->ended || c->durable.version <= s->stored)
 		return;
 	s->doubtful = true;
 	if (session_restore(gateway.sessions, buf_slice(&c->record), &s->principal))

@@ -13,6 +13,7 @@
 #define TICKETS_MAX             100000u
 #define ACCOUNTS_MAX            100000u
 #define SWEEP_EVERY             (5 * USEC_PER_S)
+#define COUNTERS_SWEEPS         6     /* counters go into the records every 30 s */
 #define UPDATES_PER_SECOND_BITS 20    /* no process counts faster, so the next one begins above this one's end */
 #define EXPIRE_SLICE            10000 /* streams forgotten in one turn */
 #define DRAIN_LOOK              (20 * USEC_PER_MS)
@@ -63,6 +64,7 @@ static void sweep(struct timer *t)
 	session_expire(gateway.sessions, clock_now());
 	stream_expire(gateway.streams, clock_now() - gateway.conf->mcp_stream_keep, EXPIRE_SLICE);
 	account_sweep(gateway.accounts, clock_now());
+	counters_write(COUNTERS_SWEEPS);
 	retired_free();
 	if (clock_wall() >= gateway.keys_expire)
 		reload_listeners();
@@ -407,6 +409,18 @@ static void keys_set(void)
 	crypt_wipe(&cursors, sizeof cursors);
 }
 
+/* Replicas that start together count otherwise all the same: what one of them has told is not known by its number to
+ * the others. */
+static uint64_t updates_from(const struct conf *conf)
+{
+	uint64_t from = (uint64_t)clock_wall() << UPDATES_PER_SECOND_BITS, some;
+
+	if (conf->store_kind != STORE_KIND_VALKEY)
+		return from;
+	crypt_random(&some, sizeof some);
+	return from + some % (UINT64_C(1) << UPDATES_PER_SECOND_BITS);
+}
+
 static void state_new(const struct conf *conf, struct keyring *keys)
 {
 	gateway.conf = conf;
@@ -421,7 +435,7 @@ static void state_new(const struct conf *conf, struct keyring *keys)
 	gateway.sessions = session_table_new(gateway.session_keys, limits_of_sessions(conf), gateway.streams);
 	for (int i = 0; i < CHANGES_N; i++) /* a client of the process before this one is behind */
 		gateway.listeners.now[i] = (uint64_t)clock_wall();
-	gateway.listeners.now[CHANGES_N] = (uint64_t)clock_wall() << UPDATES_PER_SECOND_BITS;
+	gateway.listeners.now[CHANGES_N] = updates_from(conf);
 	gateway.accounts = account_table_new(ACCOUNTS_MAX);
 	gateway.tickets = handle_table_new(TICKETS_MAX);
 	gateway.wheel = wheel_new();

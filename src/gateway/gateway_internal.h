@@ -396,6 +396,14 @@ void session_look(const struct session *s);
 /* What a call has put is what the session is. */
 void session_committed(struct call *c, struct session *s);
 
+/* ---- counters.c ---- */
+/* Of one part of all sessions, then of the next, what was counted since goes into their records. */
+void counters_write(size_t parts);
+/* The record for the call to put, with all that is not on its way there already; or it was refused after all. False: it
+ * is too large. */
+bool counters_put(struct call *c, struct session *s) MUST_USE;
+void counters_refused(struct call *c, struct session *s);
+
 /* ---- replica.c: what the replicas on one store tell each other ---- */
 /* Tells the others; takes `message`. Nothing happens on a store that is not shared. From any thread. */
 void replica_tell(enum tale tale, json_t *message);

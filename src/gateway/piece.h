@@ -18,8 +18,9 @@ struct piece {
 	char group[GROUP_SIZE];
 	struct call *call; /* travels with it; NULL where it goes on by itself */
 	enum step next;
-	struct look *look; /* durable.c's */
-	handle_t ticket;   /* who wants to hear of it where the call does not travel */
+	struct look *look;         /* durable.c's */
+	struct counting *counting; /* counters.c's */
+	handle_t ticket;           /* who wants to hear of it where the call does not travel */
 	char operation[OPERATION_ID_SIZE];
 	uint64_t version; /* that the record then has */
 	int64_t created;  /* of that operation, wall seconds */

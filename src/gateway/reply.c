@@ -77,7 +77,7 @@ void answer_send(handle_t exchange, struct answer *a)
 
 static const char *outcome_of(const struct call *c, const struct ticket *t)
 {
-	if (t->cancelled)
+	if (t->cancelled || t->taken)
 		return "cancelled";
 	if (c->fault.err != ERR_OK)
 		return "rpc_error";
@@ -139,6 +139,16 @@ static bool lacks_end(const struct call *c, const struct ticket *t)
 	return *c->op.task && c->op.version && !c->op.over && !c->op.ended && !t->left && !t->taken && !c->op.taken;
 }
 
+static void reply_session(struct call *c, struct session *s)
+{
+	if (c->fault.err == ERR_OK) {
+		session_committed(c, s);
+		return;
+	}
+	s->doubtful = true;
+	counters_refused(c, s);
+}
+
 enum verdict step_reply(struct call *c)
 {
 	struct ticket *t = ticket_of(c);
@@ -153,10 +163,8 @@ enum verdict step_reply(struct call *c)
 	t->taken |= c->op.taken;
 	if (c->op.again)
 		adopt_end(c, t);
-	if (c->durable.put && t->session && c->fault.err != ERR_OK)
-		t->session->doubtful = true;
-	else if (c->durable.put && t->session && store_shared())
-		session_committed(c, t->session);
+	if (c->durable.put && t->session)
+		reply_session(c, t->session);
 	if (c->durable.forget && c->fault.err != ERR_OK)
 		session_not_gone(c->session_id);
 	if (!answered && !c->http.status)

@@ -199,8 +199,11 @@ void ticket_leave_stream(struct ticket *t)
 void stream_abandon(struct ticket *t)
 {
 	struct stream *s = t->stream;
-	struct listener *l = s->exchange ? listener_by_exchange(s->exchange) : NULL;
+	struct listener *l;
 
+	if (t->exchange && !s->exchange && !stream_show(t)) /* who waits is given where to come back for the rest */
+		ticket_leave_exchange(t);
+	l = s->exchange ? listener_by_exchange(s->exchange) : NULL;
 	ticket_leave_stream(t);
 	if (l) {
 		l->stream = NULL;

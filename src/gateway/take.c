@@ -33,6 +33,7 @@ static void take_done(struct store_work *w)
 		taken_over(c);
 		c->op.version = p->items[1].version;
 	}
+	buf_free(&c->record);
 	piece_call_on(p);
 }
 

@@ -9,14 +9,14 @@ static const struct {
 	const char *name;
 	size_t offset;
 } counters[] = {
-    {"requests", offsetof(struct session, counters.requests)},     {"ok", offsetof(struct session, counters.ok)},
-    {"failed", offsetof(struct session, counters.failed)},         {"rows", offsetof(struct session, counters.rows)},
-    {"query_usec", offsetof(struct session, counters.query_usec)},
+    {"requests", offsetof(struct session_counters, requests)},     {"ok", offsetof(struct session_counters, ok)},
+    {"failed", offsetof(struct session_counters, failed)},         {"rows", offsetof(struct session_counters, rows)},
+    {"query_usec", offsetof(struct session_counters, query_usec)},
 };
 
-static int64_t *counter_of(const struct session *s, size_t i)
+static int64_t *counter_of(const struct session_counters *c, size_t i)
 {
-	return (int64_t *)(void *)((char *)s + counters[i].offset);
+	return (int64_t *)(void *)((char *)c + counters[i].offset);
 }
 
 /* ---- what we know: members not listed here belong to newer programs and are kept ---- */
@@ -94,7 +94,7 @@ static json_t *counters_json(const struct session *s)
 {
 	json_t *o = json_object();
 	for (size_t i = 0; i < ARRAY_LEN(counters); i++)
-		put_number(o, counters[i].name, *counter_of(s, i));
+		put_number(o, counters[i].name, *counter_of(&s->counters, i));
 	return o;
 }
 
@@ -130,6 +130,23 @@ bool session_record(struct buf *b, const struct session *s)
 	if (s->unknown)
 		json_object_update_recursive(o, s->unknown);
 	bool written = json_write(b, o);
+	json_decref(o);
+	return written;
+}
+
+bool session_record_count(struct buf *b, struct slice record, const struct session_counters *more, int64_t last_seen)
+{
+	json_t *o = NULL, *numbers;
+	bool written = false;
+
+	if (json_parse_trusted(record, &o) != JSON_OK)
+		return false;
+	numbers = json_object_get(o, "counters");
+	for (size_t i = 0; i < ARRAY_LEN(counters); i++)
+		put_number(numbers, counters[i].name, json_int_of(numbers, counters[i].name, 0) + *counter_of(more, i));
+	if (last_seen > json_int_of(o, "last_seen", 0))
+		put_number(o, "last_seen", last_seen);
+	written = json_is_object(numbers) && json_write(b, o);
 	json_decref(o);
 	return written;
 }
@@ -183,16 +200,24 @@ static void read_wishes(struct session *s, const json_t *record)
 	}
 }
 
+/* What was counted here since the record was written is not in it. */
+static void read_counters(struct session *s, const json_t *o)
+{
+	for (size_t i = 0; i < ARRAY_LEN(counters); i++) {
+		int64_t n = json_int_of(o, counters[i].name, 0);
+		*counter_of(&s->counters, i) += n - *counter_of(&s->kept, i);
+		*counter_of(&s->kept, i) = n;
+	}
+}
+
 /* All but the names and the times. */
 static void read_state(struct session *s, const json_t *record)
 {
-	const json_t *client = json_object_get(record, "client"), *numbers = json_object_get(record, "counters");
+	const json_t *client = json_object_get(record, "client");
 	session_set_client(s, json_text_of(client, "name"), json_text_of(client, "version"));
 	read_context(s, json_object_get(record, "context"));
 	read_preferences(s, json_object_get(record, "preferences"));
 	read_wishes(s, record);
-	for (size_t i = 0; i < ARRAY_LEN(counters); i++)
-		*counter_of(s, i) = json_int_of(numbers, counters[i].name, 0);
 	s->version = (uint64_t)json_int_of(record, "version", 0);
 	json_decref(s->unknown);
 	s->unknown = unknown_of(record);
@@ -209,6 +234,7 @@ static struct session *restore_new(struct session_table *t, const json_t *record
 		memcpy(s->handle, handle, sizeof(s->handle));
 	s->created = json_int_of(record, "created", s->created);
 	read_state(s, record);
+	read_counters(s, json_object_get(record, "counters"));
 	return session_admit(t, s) ? s : NULL;
 }
 
@@ -238,6 +264,7 @@ static struct session *restore(struct session_table *t, const json_t *record, co
 		return restore_new(t, record, id, p, revision);
 	if (live->doubtful || (uint64_t)json_int_of(record, "version", 0) > live->version)
 		read_state(live, record);
+	read_counters(live, json_object_get(record, "counters"));
 	live->doubtful = false;
 	session_touch(t, live);
 	return live;

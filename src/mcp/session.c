@@ -371,6 +371,17 @@ struct session *session_new(struct session_table *t, const struct principal *p, 
 	return s;
 }
 
+void session_walk(struct session_table *t, size_t *at, size_t parts, void (*visit)(struct session *s))
+{
+	size_t n = t->ids.slots_n / parts + 1;
+
+	if (*at >= t->ids.slots_n)
+		*at = 0;
+	for (; n && *at < t->ids.slots_n; n--, (*at)++)
+		for (struct hash_node *node = t->ids.slots[*at]; node; node = node->next)
+			visit(container_of(node, struct session, by_id));
+}
+
 /* ---- finding ---- */
 
 static bool is_too_old(const struct session_table *t, int64_t created)

@@ -179,12 +179,12 @@ class Replicated(Durably):
         cls.gateway = cls.a
 
     @classmethod
-    def replica(cls, keys=(), **how):
+    def replica(cls, keys=(), kind=Durable, **how):
         conf = {}
         for part in (STEADY, cls.conf):  # merge() keeps what it is given
             gateway.merge(conf, {name: dict(value) if isinstance(value, dict) else value
                                  for name, value in part.items()})
-        g = Durable(cls.emulator, conf, keys, **how)
+        g = kind(cls.emulator, conf, keys, **how)
         cls.addClassCleanup(g.stop)
         return g
 
@@ -697,6 +697,17 @@ class Told(Replicated):
         self.assert_answered(again, stream, [[name]])
         self.assertEqual(again[-1].id, events[-1].id)
 
+    def displacing(self, client, last, before):
+        """A reader who comes back, as clients do, where a record that was just written has kept him out."""
+        while True:
+            reader = self.kept(client.listen(last))
+            self.assertEqual(reader.open().status, 200)
+            while not reader.ended and not before.ended:
+                reader.silent(0.02)
+                before.silent(0.02)
+            if not reader.ended:
+                return reader
+
     def test_to_and_fro_while_it_runs(self):
         here, there = self.both()
         _, stream, priming, name = self.begun(3, here)
@@ -704,10 +715,7 @@ class Told(Replicated):
         streams = [stream]
         for n in range(5):
             client = (there, here)[n % 2]
-            streams.append(self.kept(client.listen(priming.id)))
-            self.assertEqual(streams[-1].open().status, 200)
-            self.assertTrue(streams[-1].next(5), "its priming event")
-            streams[-2].rest(5)  # displaced
+            streams.append(self.displacing(client, priming.id, streams[-1]))
         answers = [[e for e in s.got if e.data and "result" in e.json] for s in streams[:-1]]
         self.assertEqual(answers, [[]] * 5)
         self.assert_answered([e for e in streams[-1].rest() if e.id and e.data], stream, [[name]])
@@ -755,6 +763,43 @@ class Told(Replicated):
         self.emulator.record(name, "cancelled", 8)
         resumed.rest(5)
         self.assertTrue(resumed.ended)
+
+    def test_a_question_that_is_taken_over(self):
+        """Whoever reads the stream is asked there; what is answered counts, once."""
+        here, there, stream, first, table = self.asked()
+        priming = next(e for e in stream.got if e.id)
+        reader = self.kept(there.listen(priming.id))
+        self.assertEqual(reader.open().status, 200)
+        asked = [reader.method("elicitation/create", 5)]
+        while asked[-1]["id"] == first["id"]:  # what was told is told again; it is another's now
+            asked.append(reader.method("elicitation/create", 5))
+        self.assertEqual([e for e in stream.rest(5) if e.data and ("result" in e.json or "error" in e.json)], [])
+        self.assertEqual(self.executions(f"DELETE FROM {table}"), 0)
+        self.assertEqual(self.accept(here, asked[-1]).status, 202)
+        answer = reader.answer(5)
+        self.assertFalse(answer.is_error, answer)
+        self.assertEqual(self.executions(f"DELETE FROM {table}"), 1)
+        self.assertEqual(self.a.metric('snowgate_asks_total{outcome="failed"}'), 0)
+
+    def test_every_replica_is_told(self):
+        """Three of them: the call is at c, which was started last."""
+        c = self.replica()
+        c.keys = self.a.keys
+        here = self.legacy("alice", of=c)
+        for g in (self.a, self.b):
+            _, stream, _, name = self.begun(20, here)
+            self.emulator.record(name, "held")
+            self.assertEqual(self.at(g, here).notify("notifications/cancelled", {"requestId": stream.id}).status, 202)
+            self.emulator.record(name, "cancelled", 5)
+        _, stream, priming, name = self.begun(1.5, here)
+        self.emulator.record(name, "held")
+        readers = [self.kept(self.at(self.a, here).listen(priming.id))]
+        readers.append(self.displacing(self.at(self.b, here), priming.id, readers[0].open()))
+        self.assert_answered([e for e in readers[-1].rest() if e.id and e.data], stream, [[name]])
+        self.assertEqual(self.executions(name), 1)
+        self.assertEqual(self.at(self.a, here).send("DELETE").status, 200)
+        for g in (self.a, self.b, c):
+            self.assertEqual(self.at(g, here).query("SELECT 1").status, 404)
 
     # ---- updated ----
 
@@ -804,6 +849,25 @@ class Told(Replicated):
         self.assertFalse(writer.query(f"INSERT INTO {table} VALUES (2)").is_error)
         self.assertEqual(self.updates(own), [])
 
+    def test_the_session_s_own_stream_goes_on_at_the_other(self):
+        """Its last event id is one of another process: it is gone on with, and nothing that happened since is missed."""
+        table, uri = self.table()
+        here, there = self.both()
+        self.assertEqual(here.rpc("resources/subscribe", {"uri": uri}).result, {})
+        for one, other in ((here, there), (there, here)):
+            own = self.kept(one.listen())
+            own.open().silent(0.3)
+            last = [e.id for e in own.got if e.id][-1]
+            own.leave()
+            heard = other.gateway.metric(HEARD)
+            self.assertFalse(self.modern("alice", of=one.gateway).query(f"INSERT INTO {table} VALUES (1)").is_error)
+            wait_for(lambda other=other, heard=heard: other.gateway.metric(HEARD) > heard, 5, "the update")
+            again = self.kept(other.listen(last))
+            self.assertEqual(again.open().status, 200)
+            self.assertEqual(again.method(UPDATED, 5)["params"]["uri"], uri)
+            self.assertEqual(self.updates(again), [], "told once")
+            again.leave()
+
     # ---- who may tell ----
 
     def test_what_others_publish_is_dropped(self):
@@ -826,6 +890,56 @@ class Told(Replicated):
             name = f'snowgate_replica_messages_total{{outcome="{outcome}"}}'
             wait_for(lambda name=name, want=before[outcome] + n: self.a.metric(name) == want, 5, outcome)
         self.assertEqual(here.query("SELECT 1").rows, [[1]])
+
+
+class Ahead(Durable):
+    """Its wall clock is so many seconds ahead of the others'."""
+
+    seconds, library = 20, None
+
+    def start(self, *_, **__):
+        before = dict(os.environ)
+        os.environ.update({"LD_PRELOAD": self.library, "CLOCK_AHEAD": str(self.seconds), "ASAN_OPTIONS": ":".join(
+            filter(None, (os.environ.get("ASAN_OPTIONS"), "verify_asan_link_order=0")))})
+        try:
+            return super().start()
+        finally:
+            os.environ.clear()
+            os.environ.update(before)
+
+
+@installed
+class Clocks(Told):
+    """All of it, and what outlives a gateway, where one clock is ahead."""
+
+    @classmethod
+    def replica(cls, keys=(), kind=Durable):
+        if not keys:
+            return super().replica(keys, kind)
+        folder = tempfile.mkdtemp(prefix="snowgate-clock-")
+        cls.addClassCleanup(shutil.rmtree, folder, True)
+        Ahead.library = os.path.join(folder, "clock.so")
+        subprocess.run(["cc", "-D_GNU_SOURCE", "-shared", "-fPIC", "-o", Ahead.library,
+                        os.path.join(HERE, "clock.c"), "-ldl"], check=True)
+        return super().replica(keys, Ahead)
+
+    test_a_session_of_either = Sessions.test_made_at_one_and_used_at_the_other
+    test_a_change = Sessions.test_a_change_is_seen_by_the_next_request
+    test_a_stream_goes_on = Deaths.test_a_stream_goes_on_at_the_other
+    test_its_end_before_anybody_came = Deaths.test_ended_before_anybody_came
+
+    def test_it_is_ahead(self):
+        logged = self.a.log("listening")[-1]["ts"]
+        self.assertGreater(logged, time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(time.time() - 60 + Ahead.seconds)))
+
+    def test_the_other_way_round(self):
+        """A stream of the one ahead; then b dies, whose clock is behind."""
+        here, there = self.both()
+        _, stream, priming, name = self.begun(2, there)
+        self.emulator.record(name, "held")
+        self.b.kill()
+        self.assert_answered([e for e in self.resumed(here, priming.id) if e.id], stream, [[name]])
+        self.assertEqual(self.executions(name), 1)
 
 
 @installed

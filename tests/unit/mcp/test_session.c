@@ -356,7 +356,7 @@ static void test_many(void **state)
 static void test_small_when_idle(void **state)
 {
 	(void)state;
-	assert_true(sizeof(struct session) <= 832);
+	assert_true(sizeof(struct session) <= 896);
 }
 
 static void test_watched(void **state)
