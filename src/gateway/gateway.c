@@ -247,14 +247,19 @@ static void net_end(struct transport *t)
 		listener_gone(gateway.listeners.oldest);
 }
 
+void net_begin(void)
+{
+	gateway.sweep.fire = sweep;
+	timer_set(gateway.wheel, &gateway.sweep, clock_now() + SWEEP_EVERY);
+	durable_left();
+}
+
 static void net_main(void *arg)
 {
 	static struct mail drained = {.deliver = drained_deliver};
 
 	(void)arg;
-	gateway.sweep.fire = sweep;
-	timer_set(gateway.wheel, &gateway.sweep, clock_now() + SWEEP_EVERY);
-	durable_left();
+	net_begin();
 	gateway.transport->loop(gateway.transport);
 	net_end(TAKE(gateway.transport));
 	handle_each(gateway.tickets, go_on, NULL); /* nobody makes room any more */
@@ -445,12 +450,12 @@ static void store_heard(const char *channel, struct slice value)
 	(void)channel, (void)value;
 }
 
-static const struct store_ops store_ops = {.health = store_health, .heard = store_heard};
+const struct store_ops gateway_store_ops = {.health = store_health, .heard = store_heard};
 static const struct snowflake_ops upstream_ops = {.answer_early = answer_early, .notice = call_notice};
 
 static bool drivers_start(const struct conf *conf, transport_start_f *start, char *why, size_t size)
 {
-	if (!store_start(conf, &store_ops, why, size))
+	if (!store_start(conf, &gateway_store_ops, why, size))
 		return false;
 	if (!snowflake_start(conf, &upstream_ops, why, size)) {
 		store_stop();
