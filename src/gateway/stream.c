@@ -316,6 +316,8 @@ void ticket_conclude(struct ticket *t, struct call *c)
 		}
 		journal_put(c, s->id);
 		memcpy(t->operation, c->op.id, sizeof t->operation);
+	} else if (!c->op.version) { /* refused and forgotten: the answer is an event like others, and may find no record */
+		return;
 	}
 	events_post(s, t->session, t->operation);
 	conclude_with(t, c);
