@@ -265,6 +265,15 @@ bool adopt_orphan(struct call *c)
 	return true;
 }
 
+enum step adopt_unbound(struct call *c)
+{
+	if (!c->op.again)
+		return STEP_reply;
+	if (adopt_orphan(c))
+		return STEP_sign;
+	return c->fault.err == ERR_SESSION && !c->op.over ? STEP_settle : STEP_reply;
+}
+
 /* ---- its statement ---- */
 
 static bool refuse_unknown(struct call *c, struct statement *s)

@@ -368,7 +368,7 @@ static enum verdict bind_legacy_session(struct call *c)
 	case BOUND_LOAD:
 		return call_goto(c, STEP_load);
 	case BOUND_FAULT:
-		return call_goto(c, c->op.again && adopt_orphan(c) ? STEP_sign : STEP_reply);
+		return call_goto(c, adopt_unbound(c));
 	}
 	if (c->request->method == HTTP_DELETE)
 		return bind_delete(c);

@@ -345,6 +345,9 @@ struct stream *adopt_stream(struct call *c, struct session *s);
 void adopt_end(const struct call *c, const struct ticket *t);
 /* A call that begins again and whose session has ended: true where its plan is now to cancel its statement. */
 bool adopt_orphan(struct call *c);
+/* Where a call goes on that could not be bound to its session. One that begins again and whose session has ended ends,
+ * with its record. */
+enum step adopt_unbound(struct call *c);
 /* A call that begins again: what it was given before. False: c->fault is set. */
 bool adopt_bound(struct call *c, struct ticket *t) MUST_USE;
 /* The plan is made: its statement is the one that there is. False: it may not be sent again, and the answer says so. */
