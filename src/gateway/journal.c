@@ -74,6 +74,7 @@ static json_t *secret_of(const struct call *c)
 	put_text(o, "protocol", rq->mcp.protocol_version);
 	put_text(o, "session", rq->mcp.session_id);
 	json_object_set_new(o, "context", context_whole(&c->context));
+	json_object_set_new(o, "contextVersion", json_integer((json_int_t)c->context_version));
 	if (c->answers)
 		json_object_set(o, "answers", c->answers);
 	return o;
@@ -269,6 +270,7 @@ bool journal_restore(struct call *c, json_t *sealed)
 		if (!arena_attach(c->arena, c->answers, json_release))
 			return false;
 	}
+	c->context_version = (uint64_t)json_int_of(sealed, "contextVersion", 0); /* else a change is planned anew */
 	return context_copy(c->arena, &x, &c->context);
 }
 
