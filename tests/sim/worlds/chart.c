@@ -78,6 +78,13 @@ void chart_sent(const char *request_id, uint32_t op)
 			charted.names[i].op = op;
 }
 
+uint32_t chart_op(const char *operation)
+{
+	const struct name *name = name_of(operation);
+
+	return name ? name->op : 0;
+}
+
 /* ---- printing ---- */
 
 static void arrow(char *line, const struct entry *e)
@@ -119,6 +126,18 @@ static void print_entry(FILE *f, const struct entry *e)
 	fprintf(f, "%10.1f %.*s\n", (double)e->at / USEC_PER_MS, (int)n, line);
 }
 
+/* Among all calls: whose it is. */
+static void name_entry(struct entry *e, uint32_t op)
+{
+	char text[TEXT];
+
+	if (op)
+		snprintf(text, sizeof text, "q%u %.80s", op, e->text);
+	else
+		snprintf(text, sizeof text, "%.4s %.80s", e->operation, e->text);
+	memcpy(e->text, text, sizeof text);
+}
+
 void chart_print(FILE *f, uint32_t op)
 {
 	static const char *const lanes[] = {"client", "gateway", "store", "snowflake"};
@@ -128,10 +147,11 @@ void chart_print(FILE *f, uint32_t op)
 		fprintf(f, " %-*s", WIDTH - 1, lanes[i]);
 	fputc('\n', f);
 	for (size_t i = 0; i < charted.n; i++) {
-		const struct entry *e = &charted.v[i];
-		const struct name *name = *e->operation ? name_of(e->operation) : NULL;
-		uint32_t of = name ? name->op : e->op;
+		struct entry *e = &charted.v[i];
+		uint32_t of = *e->operation ? chart_op(e->operation) : e->op;
 
+		if (!op)
+			name_entry(e, of);
 		if (!op || of == op || (!of && !*e->operation))
 			print_entry(f, e);
 	}

@@ -101,10 +101,10 @@ static void check_put(const struct replica *r, const struct store_item *item)
 		chart_request(item->key, json_text_of(o, "request") ? json_text_of(o, "request") : "");
 	json_decref(o);
 	if (item->version > 1 && k->seen[r->number] != item->version - 1)
-		violation(0, "g%d has overwritten operation %s at version %llu, of which it has seen %llu", r->number,
+		violation(chart_op(item->key), "g%d has overwritten operation %s at version %llu, of which it has seen %llu", r->number,
 			  item->key, (unsigned long long)item->version - 1, (unsigned long long)k->seen[r->number]);
 	if (k->over && !k->gone && !over && item->version > 1)
-		violation(0, "operation %s had ended and is under way again, says g%d", item->key, r->number);
+		violation(chart_op(item->key), "operation %s had ended and is under way again, says g%d", item->key, r->number);
 	k->over = over;
 	k->gone = false;
 	k->version = k->seen[r->number] = item->version;
@@ -137,7 +137,7 @@ static const char *const rcs[] = {"ok", "absent", "STALE", "FULL", "DOWN"};
 
 static void draw(const struct replica *r, const struct store_work *w, const char *note)
 {
-	const char *operation = "";
+	const char *operation = "none";
 	char text[90];
 	size_t n = (size_t)snprintf(text, sizeof text, "g%d:", r->number);
 

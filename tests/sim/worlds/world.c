@@ -481,7 +481,7 @@ static void world_end(void)
 	people_check();
 	snow_check();
 	if (cloud_under_way(which, sizeof which))
-		violation(0, "operation %s has not ended", which);
+		violation(chart_op(which), "operation %s has not ended", which);
 	check_quiet();
 	people_end();
 	snow_end();

@@ -87,6 +87,7 @@ void chart_add(enum lane from, enum lane to, uint32_t op, const char *operation,
     PRINTF_LIKE(5, 6);
 void chart_request(const char *operation, const char *request_id); /* the record of this operation names it */
 void chart_sent(const char *request_id, uint32_t op);              /* and it is this call's */
+uint32_t chart_op(const char *operation);                          /* whose it is; 0: not known */
 void chart_print(FILE *f, uint32_t op);                            /* 0: all */
 
 /* ---- people.c: the clients ---- */
@@ -114,7 +115,6 @@ struct op {
 	char *answer;
 	char stream[STREAM_ID_SIZE];
 	uint64_t seen;  /* number of the last event shown, of its stream */
-	bool over;      /* the answer was among them */
 	uint64_t *hash; /* of each event, from 1 */
 	int tries;
 	struct timer follow;
