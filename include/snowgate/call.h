@@ -197,6 +197,7 @@ struct call {
 		bool put, forget;   /* the session's record; or its end */
 		char handle[SESSION_HANDLE_SIZE];
 		struct session_names ended; /* a session that had to make room; empty names for none */
+		uint64_t version;           /* its record's in the store, that was read or is to be replaced */
 		bool fresh;                 /* the session was made by this call: it ends where the store refuses it */
 	} durable;
 	struct buf record; /* the session's record, read or to be stored */

@@ -74,6 +74,7 @@ struct session {
 		} * v;
 	} watched;           /* URIs of resources/subscribe, at most SESSION_WATCHED_MAX */
 	uint32_t open_calls; /* and open streams */
+	uint64_t stored;     /* version of its record in the store, once what was posted is done: the gateway's own */
 	bool doubtful;       /* the store refused its last change: what it has counts */
 	bool ended;          /* deleted while calls were open: freed with the last */
 	/* the gateway's own: its standalone streams, newest first, and the generations that they were told last */

@@ -69,6 +69,7 @@ static void bind_gone(struct session *s)
 static enum bound bind_restored(struct call *c, struct session *live, const char *lost)
 {
 	const struct principal *p = &c->request->principal;
+	bool doubtful = live && live->doubtful;
 	struct session *s;
 
 	if (c->record.n == 0 || was_ended(c)) {
@@ -79,6 +80,8 @@ static enum bound bind_restored(struct call *c, struct session *live, const char
 	if (!live && !session_has_room(gateway.sessions, p))
 		return bound_fault(c, ERR_OVERLOADED, "every session is busy; try again, or raise session.max");
 	s = session_restore(gateway.sessions, buf_slice(&c->record), p);
+	if (s && (doubtful || c->durable.version > s->stored))
+		s->stored = c->durable.version;
 	return s ? bound_to(c, s) : bound_fault(c, ERR_SESSION, lost);
 }
 
@@ -122,8 +125,9 @@ static enum bound bind_by_handle(struct call *c, const char *handle)
 	return c->loaded ? bind_restored(c, s, NULL) : BOUND_LOAD;
 }
 
-void durable_session(struct call *c, const struct session *s)
+void durable_session(struct call *c, struct session *s)
 {
+	c->durable.version = s->stored++;
 	buf_clear(&c->record);
 	c->durable.put = session_record(&c->record, s);
 	snprintf(c->durable.handle, sizeof c->durable.handle, "%s", s->handle);

@@ -22,6 +22,7 @@ static void load_done(struct store_work *w)
 		store_post(w);
 		return;
 	} else if (item->rc == STORE_OK && item->kind == RECORD_SESSION) {
+		c->durable.version = item->version;
 		(void)!journal_open(&c->record, &gateway.journal, item->key, buf_slice(&item->out));
 	}
 	piece_call_on(p);
@@ -55,6 +56,8 @@ void piece_put_session(struct piece *p, const struct call *c)
 
 	key_of_id(key, c->session_id);
 	(void)journal_seal(sealed, &gateway.journal, key, buf_slice(&c->record));
+	if (store_shared()) /* another process may have changed it meanwhile */
+		piece_add(p, STORE_CHECK, RECORD_SESSION, key)->version = c->durable.version;
 	item = piece_add(p, STORE_PUT, RECORD_SESSION, key);
 	item->value = buf_slice(sealed);
 	item->ttl_ms = ttl;

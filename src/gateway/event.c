@@ -66,22 +66,47 @@ static bool never_sent(const struct call *c)
 	return c->plan_n == 0 || s->state == STATEMENT_NEW || (s->state == STATEMENT_CANCELLED && !*s->handle);
 }
 
+/* What the answer said did not happen; it is another one now. */
+static void event_refused(struct call *c, const char *what)
+{
+	c->op.number = 0;
+	if (c->durable.put || c->durable.forget) {
+		store_refused(c, what);
+		answer_free(&c->http);
+	} else {
+		log_event(LOG_ERROR, "store_refused", log_text("request", c->request->id), log_text("what", what));
+	}
+}
+
+/* Where the operation is still the call's, it was the session that another process has changed. */
+static void whose_done(struct store_work *w)
+{
+	struct piece *p = container_of(w, struct piece, work);
+	struct call *c = p->call;
+
+	c->op.taken = w->rc != STORE_OK || p->items[0].version != c->op.version;
+	event_refused(c, "a session that was changed elsewhere");
+	if (!c->op.taken)
+		operation_forget(c);
+	piece_call_on(p);
+}
+
 static void event_done(struct store_work *w)
 {
 	struct piece *p = container_of(w, struct piece, work);
 	struct call *c = p->call;
 
 	operation_step_back(p);
+	if (w->rc == STORE_STALE && c->durable.put && c->op.version && store_shared()) {
+		piece_clear(p);
+		piece_add(p, STORE_GET, RECORD_OPERATION, c->op.id)->out = buf_with_ceiling(STORE_VALUE_MAX);
+		w->done = whose_done;
+		store_post(w);
+		return;
+	}
 	if (w->rc != STORE_OK) {
-		c->op.taken = w->rc == STORE_STALE && store_shared();
-		c->op.number = 0;
-		if (c->durable.put || c->durable.forget) {
-			store_refused(c, "answer");
-			answer_free(&c->http); /* it is another one now */
-		} else {
-			log_event(LOG_ERROR, "store_refused", log_text("request", c->request->id),
-				  log_text("what", "answer"));
-		}
+		c->op.taken = w->rc == STORE_STALE && c->op.version && store_shared();
+		event_refused(c, "answer");
 		if (w->rc != STORE_STALE && p->wrote && never_sent(c))
 			operation_forget(c);
 	}

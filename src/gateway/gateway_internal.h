@@ -307,7 +307,7 @@ void reply_answer(struct call *c, const struct ticket *t);
 /* A call that begins again, and what became of its stream is known. */
 enum verdict bind_again(struct call *c);
 /* The session as it is now must be in the store before the call is answered. */
-void durable_session(struct call *c, const struct session *s);
+void durable_session(struct call *c, struct session *s);
 
 /* ---- piece.c ---- */
 #define GROUP_SIZE 33 /* the store's group of a principal: 32 hex digits and a NUL */
