@@ -44,7 +44,7 @@ void chart_add(enum lane from, enum lane to, uint32_t op, const char *operation,
 	}
 	e = &charted.v[charted.n++];
 	*e = (struct entry){.at = clock_now() - world.began, .from = from, .to = to, .op = op};
-	snprintf(e->operation, sizeof e->operation, "%s", operation ? operation : "");
+	snprintf(e->operation, sizeof e->operation, "%s", operation ? operation : op || from == to ? "" : "none");
 	va_start(args, format);
 	vsnprintf(e->text, sizeof e->text, format, args);
 	va_end(args);
