@@ -288,14 +288,19 @@ static void net_end(struct transport *t)
 		listener_gone(gateway.listeners.oldest);
 }
 
+void net_begin(void)
+{
+	gateway.sweep.fire = sweep;
+	timer_set(gateway.wheel, &gateway.sweep, clock_now() + SWEEP_EVERY);
+	leases_start();
+}
+
 static void net_main(void *arg)
 {
 	static struct mail drained = {.deliver = drained_deliver};
 
 	(void)arg;
-	gateway.sweep.fire = sweep;
-	timer_set(gateway.wheel, &gateway.sweep, clock_now() + SWEEP_EVERY);
-	leases_start();
+	net_begin();
 	gateway.transport->loop(gateway.transport);
 	net_end(TAKE(gateway.transport));
 	handle_each(gateway.tickets, go_on, NULL); /* nobody makes room any more */
@@ -497,12 +502,12 @@ static void store_health(bool ready, const char *why)
 	mail_post(THREAD_NET, &h->mail);
 }
 
-static const struct store_ops store_ops = {.health = store_health, .heard = replica_heard};
+const struct store_ops gateway_store_ops = {.health = store_health, .heard = replica_heard};
 static const struct snowflake_ops upstream_ops = {.answer_early = answer_early, .notice = call_notice};
 
 static bool drivers_start(const struct conf *conf, transport_start_f *start, char *why, size_t size)
 {
-	if (!store_start(conf, &store_ops, why, size))
+	if (!store_start(conf, &gateway_store_ops, why, size))
 		return false;
 	if (!snowflake_start(conf, &upstream_ops, why, size)) {
 		store_stop();

@@ -182,6 +182,10 @@ struct gateway {
 };
 extern struct gateway gateway;
 
+/* ---- gateway.c ---- */
+void net_begin(void); /* what NET does before its loop; the simulator has a loop of its own */
+extern const struct store_ops gateway_store_ops;
+
 /* ---- ticket.c ---- */
 struct ticket *ticket_open(struct call *c, handle_t exchange); /* NULL when there are too many calls */
 void ticket_close(struct ticket *t);
