@@ -5,6 +5,8 @@
 
 #include "limit.h"
 
+#include <string.h>
+
 static void admit_refuse(struct call *c, enum err err, const char *policy, int64_t limit, int64_t remaining,
 			 usec_t after, const char *message)
 {
@@ -103,6 +105,19 @@ static enum verdict admit_wait(struct call *c, struct ticket *t)
 	return WAIT;
 }
 
+/* What a ticket has to know of a write whose end it cannot wait for. */
+static void admit_note(struct call *c, struct ticket *t)
+{
+	struct statement *s = c->plan_n ? &c->plan[0] : NULL;
+
+	if (!s || s->kind != STATEMENT_RUN || s->metadata || !s->write)
+		return;
+	if (!*s->request_id)
+		crypt_uuid(s->request_id);
+	memcpy(t->write, s->request_id, sizeof t->write);
+	t->keyed = c->op.claim != NULL;
+}
+
 enum verdict step_admit(struct call *c)
 {
 	const struct limits *l = c->request->policy->limits;
@@ -111,7 +126,7 @@ enum verdict step_admit(struct call *c)
 	if (t->cancelled && !*c->op.handle) /* what is under way already is cancelled where it is */
 		return call_goto(c, STEP_settle);
 	t->watching = !admit_needs_slot(c);
-	t->keyed = c->op.claim != NULL;
+	admit_note(c, t);
 	if (t->watching || c->op.again) /* what is under way already has had its slot */
 		return admit_onward(c);
 	switch (queue_admit(&gateway.queue, t->account, c, l)) {

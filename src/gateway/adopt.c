@@ -259,6 +259,7 @@ static void take_stream(struct call *c, struct ticket *t)
 
 	if (!s && c->found)
 		s = stream_found(t->session, c->found, c->op.stream, &kind, &number);
+	c->answered = s && s->finished; /* with `running`: no other answer follows, and this one is kept */
 	if (!s || s->ticket || s->finished)
 		return;
 	s->ticket = t->self;
@@ -318,20 +319,38 @@ static void answer_nobody(struct call *c)
 	(void)c;
 }
 
-bool adopt_orphan(struct call *c)
+/* Whether it was sent is not known. Who comes back by its key is told that; nobody else can come back. */
+static enum step orphan_end(struct call *c)
+{
+	struct statement *s = &c->plan[0];
+
+	if (!c->op.version)
+		return STEP_reply;
+	if (c->op.digest) {
+		*s = (struct statement){.kind = STATEMENT_RUN, .write = true, .state = STATEMENT_UNKNOWN};
+		memcpy(s->request_id, c->op.request_id, sizeof s->request_id);
+		c->plan_n = 1;
+		c->op.claim = c->op.digest; /* which key it was does not matter: the record is kept for one */
+	}
+	return STEP_event;
+}
+
+enum step adopt_orphan(struct call *c)
 {
 	static const struct handler handler = {.answer = answer_nobody};
 	struct statement *s = &c->plan[0];
 
-	if (c->fault.err != ERR_SESSION || c->op.over || !*c->op.handle)
-		return false;
+	if (!c->op.again || c->fault.err != ERR_SESSION || c->op.over)
+		return STEP_reply;
+	if (!*c->op.handle)
+		return orphan_end(c);
 	*s = (struct statement){.kind = STATEMENT_CANCEL};
 	memcpy(s->handle, c->op.handle, sizeof s->handle);
 	c->plan_n = 1;
 	c->handler = &handler;
 	c->fault = (struct mcp_fault){0};
 	ticket_of(c)->cancelled = true;
-	return true;
+	return STEP_sign;
 }
 
 /* ---- its statement ---- */

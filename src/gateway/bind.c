@@ -307,8 +307,8 @@ static enum verdict bind_tool_call(struct call *c)
 			bind_default_context(c);
 			break;
 		}
-		if (c->op.again && adopt_orphan(c))
-			return call_goto(c, STEP_sign);
+		if (c->op.again && !c->op.over)
+			return call_goto(c, adopt_orphan(c));
 		c->fault = (struct mcp_fault){0};
 		tool_error(c, ERR_SESSION, NULL, NULL,
 			   "session: unknown or expired; call set_context without `session` to get a new one");
@@ -429,7 +429,7 @@ static enum verdict bind_legacy_session(struct call *c)
 	case BOUND_LOAD:
 		return call_goto(c, STEP_load);
 	case BOUND_FAULT:
-		return call_goto(c, c->op.again && adopt_orphan(c) ? STEP_sign : STEP_reply);
+		return call_goto(c, adopt_orphan(c));
 	}
 	if (c->request->method == HTTP_DELETE)
 		return bind_delete(c);

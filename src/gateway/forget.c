@@ -9,9 +9,9 @@
 struct forgotten {
 	struct mail mail;
 	struct store_work work;
-	struct store_item items[3];
+	struct store_item items[4];
 	struct forgotten *next;
-	char group[GROUP_SIZE], operation[OPERATION_ID_SIZE], stream[STREAM_ID_SIZE];
+	char group[GROUP_SIZE], operation[OPERATION_ID_SIZE], stream[STREAM_ID_SIZE], task[STORE_KEY_MAX];
 };
 
 static void forgotten_deliver(struct mail *m)
@@ -46,7 +46,11 @@ static void forgotten_items(struct forgotten *f, uint64_t version)
 	f->items[0] =
 	    (struct store_item){.verb = STORE_CHECK, .kind = RECORD_OPERATION, .key = f->operation, .version = version};
 	f->items[1] = (struct store_item){.verb = STORE_DEL, .kind = RECORD_OPERATION, .key = f->operation};
-	f->items[2] = (struct store_item){.verb = STORE_DEL, .kind = RECORD_STREAM, .key = f->stream};
+	f->work.n = 2;
+	if (*f->stream)
+		f->items[f->work.n++] = (struct store_item){.verb = STORE_DEL, .kind = RECORD_STREAM, .key = f->stream};
+	if (*f->task)
+		f->items[f->work.n++] = (struct store_item){.verb = STORE_DEL, .kind = RECORD_TASK, .key = f->task};
 }
 
 void operation_forget(struct call *c)

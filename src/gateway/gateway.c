@@ -200,22 +200,35 @@ static void drain_look(struct timer *t)
 		timer_set(gateway.wheel, t, clock_now() + DRAIN_LOOK);
 }
 
-static void drain_refuse(handle_t h, void *object, void *ctx)
+static void drain_answer(const struct ticket *t, struct answer *a)
 {
 	struct mcp_fault fault = {ERR_DRAINING, "the gateway is shutting down and the call did not end in time", NULL};
+
+	if (*t->result)
+		answer_no_result(a, err_info(fault.err)->http, fault.err, fault.message, t->result);
+	else
+		answer_error(a, NULL, t->modern ? ERA_MODERN : ERA_LEGACY, ticket_request_id(t), &fault);
+	answer_retry_after(a, USEC_PER_S);
+}
+
+/* A write that may have been sent is recorded, and left as well: its client comes back by its key, or, without one,
+ * must not send it again. */
+static void drain_refuse(handle_t h, void *object, void *ctx)
+{
+	bool durable = gateway.conf->store_kind != STORE_KIND_MEMORY;
 	struct ticket *t = object;
+	bool sent = *t->write && !t->waiting && !t->asking;
 	struct answer a;
 
 	(void)h, (void)ctx;
 	if (ticket_answered(t) || drain_leave(t))
 		return;
-	if (*t->result)
-		answer_no_result(&a, err_info(fault.err)->http, fault.err, fault.message, t->result);
+	if (sent && !(t->keyed && durable))
+		answer_unknown(&a, t->tell.revision, ticket_request_id(t), t->write);
 	else
-		answer_error(&a, NULL, t->modern ? ERA_MODERN : ERA_LEGACY, ticket_request_id(t), &fault);
-	answer_retry_after(&a, USEC_PER_S);
+		drain_answer(t, &a);
 	ticket_answer(t, &a);
-	t->left = t->keyed && gateway.conf->store_kind != STORE_KIND_MEMORY && !t->waiting && !t->asking;
+	t->left = sent && durable;
 	if (!t->left)
 		ticket_cancel(t, "drain");
 }

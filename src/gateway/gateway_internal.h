@@ -55,7 +55,8 @@ struct ticket {
 	uint64_t first_ask; /* number of its first open question */
 	char *request_id;   /* raw token, for notifications/cancelled; NULL for none */
 	bool slot, cancelled, modern;
-	bool keyed;                        /* its client can come back by an idempotency key */
+	char write[37];                    /* the request id of its statement, where that is a write; else "" */
+	bool keyed;                        /* its client can come back for it by an idempotency key */
 	bool left;                         /* to the process that comes after this one */
 	bool taken;                        /* by another process, which answers */
 	bool adopts;                       /* its call begins again, and has not been given its stream yet */
@@ -346,6 +347,8 @@ void slot_release(struct ticket *t);
 void answer_error(struct answer *a, const struct request *rq, enum era era, struct slice id,
 		  const struct mcp_fault *fault);
 void answer_retry_after(struct answer *a, usec_t after);
+/* The answer to a call whose write may have been sent, where nobody waits for its end: `request` is its id. */
+void answer_unknown(struct answer *a, enum revision revision, struct slice id, const char *request);
 /* The whole answer of a tools/call, from c->answer. Any thread that holds the call. */
 void answer_tool(struct call *c, struct answer *a);
 void answer_early(struct call *c); /* SNOWFLAKE: snowflake_ops */
@@ -473,8 +476,9 @@ bool adopt_task(struct journal *j, struct slice record);
 bool adopt_rows(struct journal *j, struct ticket *asker);
 /* Its call is over: a stream that it was begun for and never had goes. */
 void adopt_end(const struct call *c, const struct ticket *t);
-/* A call that begins again and whose session has ended: true where its plan is now to cancel its statement. */
-bool adopt_orphan(struct call *c);
+/* A call that cannot be bound; where it is one that begins again and whose session has ended, it goes to cancel its
+ * statement, or ends in the store. The step it goes to, STEP_reply for all others. */
+enum step adopt_orphan(struct call *c);
 /* A call that begins again: what it was given before. False: c->fault is set. */
 bool adopt_bound(struct call *c, struct ticket *t) MUST_USE;
 /* The plan is made: its statement is the one that there is. False: it may not be sent again, and the answer says so. */

@@ -24,12 +24,12 @@ static int index_of(const char *const *names, size_t n, const char *name)
 
 /* ---- what we know: members not listed here belong to newer programs and are kept ---- */
 
-static const char *const known[] = {"format", "reader", "principal", "created", "deadline", "elapsed",
-				    "stream", "digest", "request",   "handle",  "state",    "write",
-				    "sealed", "task",   "updated",   NULL};
+static const char *const known[] = {"format",  "reader", "principal", "created", "deadline", "born",
+				    "updated", "task",   "elapsed",   "stream",  "digest",   "request",
+				    "handle",  "state",  "write",     "sealed",  NULL};
 static const char *const known_principal[] = {"kind", "issuer", "subject", "group", NULL};
 static const char *const known_sealed[] = {"body",     "accept",  "base",    "agent",   "traceparent", "tracestate",
-					   "protocol", "session", "context", "answers", NULL};
+					   "protocol", "session", "context", "version", "answers",     NULL};
 static const char *const known_context[] = {"database", "schema", "warehouse", "role", "parameters", NULL};
 
 /* Of an object and of one object in it. */
@@ -94,6 +94,7 @@ static json_t *secret_of(const struct call *c)
 	put_text(o, "protocol", rq->mcp.protocol_version);
 	put_text(o, "session", rq->mcp.session_id);
 	json_object_set_new(o, "context", context_whole(&c->context));
+	json_object_set_new(o, "version", json_integer((json_int_t)c->context_version));
 	if (c->answers && !c->unasked)
 		json_object_set(o, "answers", c->answers);
 	if (c->op.sealed) {
@@ -285,6 +286,8 @@ bool journal_restore(struct call *c, json_t *sealed)
 		if (!arena_attach(c->arena, c->answers, json_release))
 			return false;
 	}
+	/* what the session has become since then is not overwritten with what follows from this context */
+	c->context_version = (uint64_t)json_int_of(sealed, "version", (int64_t)c->context_version);
 	return context_copy(c->arena, &x, &c->context);
 }
 

@@ -164,7 +164,6 @@ static void intent_done(struct store_work *w)
 		intent_failed(p);
 	} else {
 		store_refused(c, "intent");
-		store_refused(c, "intent");
 		if (!*c->op.task) /* a task has to have its end */
 			operation_forget(c);
 		intent_failed(p);
@@ -255,9 +254,9 @@ void journal_put(struct call *c, const struct heard *heard)
 	operation_begin(c);
 	p->ticket = c->ticket;
 	memcpy(p->operation, c->op.id, sizeof p->operation);
+	p->created = c->op.created;
 	KILL_POINT(stream_before);
 	if (piece_put_operation(p, c, lease_of(c->request->conf))) {
-		p->created = c->op.created;
 		p->version = c->op.version;
 		store_post(&p->work);
 		return;

@@ -22,8 +22,8 @@ struct piece {
 	struct task_look *task_look;
 	handle_t ticket; /* who wants to hear of it where the call does not travel */
 	char operation[OPERATION_ID_SIZE];
-	int64_t created;  /* of that operation, wall seconds */
 	uint64_t version; /* that the record then has */
+	int64_t created;  /* of that operation, wall seconds */
 	bool put;         /* the record of the call's operation is made by it */
 };
 

@@ -36,6 +36,24 @@ void answer_retry_after(struct answer *a, usec_t after)
 	answer_header(a, "Retry-After", "%lld", (long long)((after + USEC_PER_S - 1) / USEC_PER_S));
 }
 
+void answer_unknown(struct answer *a, enum revision revision, struct slice id, const char *request)
+{
+	const struct err_info *info = err_info(ERR_OUTCOME_UNKNOWN);
+	json_t *meta = json_pack("{s:{s:s, s:b, s:s, s:s}}", "snowgate/error", "code", info->name, "retryable", 0,
+				 "outcome", "unknown", "operation", request);
+	struct tool_result r = {.is_error = true, .meta = meta};
+	struct buf result = buf_with_ceiling(4096);
+
+	r.text = SLICE("the gateway is shutting down and the statement has not ended: it goes on at Snowflake or was "
+		       "cancelled. Look whether its effect is there before you send it again.");
+	answer_init(a, 200, TYPE_JSON);
+	a->body = buf_with_ceiling(ANSWER_CEILING);
+	if (!tool_result_write(&result, revision, &r) || !rpc_write_result(&a->body, id, buf_slice(&result)))
+		buf_clear(&a->body);
+	buf_free(&result);
+	json_decref(meta);
+}
+
 static void answer_result(struct call *c, struct answer *a)
 {
 	struct mcp_fault fault = {ERR_INTERNAL, "the answer does not fit", NULL};

@@ -19,8 +19,9 @@ sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."
 import kill  # noqa: E402
 from kill import Durable  # noqa: E402
 
-KILLS = 100 if LONG else 10
 LASTS, KILLED_AT = (60, 10) if LONG else (6, 1.5)  # seconds that a statement runs, and after which its gateway dies
+KILLS = 100 if LONG else 10
+STOPS = 25 if LONG else 2
 TABLE = "DEMO.PUBLIC.DURABLE"
 CONTEXT = "SELECT CURRENT_ROLE(), CURRENT_WAREHOUSE(), CURRENT_DATABASE(), CURRENT_SCHEMA()"
 STEADY = {"mcp": {"stream_after": "50ms", "sse_keepalive": "200ms", "retry": "50ms"}, "listen": {"drain": "1s"},
@@ -203,6 +204,20 @@ class Sessions(Durably):
             told = client.tool("set_context").structured
             self.assertEqual((told["context"]["warehouse"], told["parameters"]["QUERY_TAG"]),
                              (warehouses[n % 3], f"change {n}"))
+
+    def test_a_change_that_goes_on_after_the_kill_keeps_what_was_acknowledged_since(self):
+        """It was planned in a context that is no more when it goes on: it is planned again."""
+        client = self.legacy("alice")
+        self.emulator.hold("CURRENT_WAREHOUSE", 3, times=1)  # the statement that confirms the new context
+        stream = self.call(client, "USE WAREHOUSE WH_XS")
+        priming = stream.next()
+        self.emulator.record("CURRENT_WAREHOUSE", "held")
+        client.tool("set_context", schema="TPCH_SF1", database="SNOWFLAKE_SAMPLE_DATA").structured
+        self.again()
+        self.assertNotIn("isError", self.resumed(client, priming.id)[-1].json["result"])
+        told = client.tool("set_context").structured["context"]
+        self.assertEqual((told["warehouse"], told["database"], told["schema"]),
+                         ("WH_XS", "SNOWFLAKE_SAMPLE_DATA", "TPCH_SF1"))
 
     def test_a_handle_survives(self):
         client = self.modern("alice")
@@ -448,6 +463,18 @@ class Streams(Durably):
         self.assert_answered(self.resumed(client, priming.id), stream, [[name]])
         self.assertEqual(self.executions(name), 1)
 
+    def test_answered_as_running_is_replayed_when_it_has_ended(self):
+        """The answer of a stream is kept, also where the gateway was killed between it and the statement's end."""
+        client, (sql, name) = self.legacy("alice"), self.held(2)
+        stream = self.call(client, sql, wait_seconds=1)
+        told = stream.rest()
+        self.assertEqual(told[-1].json["result"]["structuredContent"]["status"], "running")
+        self.again()
+        self.emulator.record(name, "succeeded")
+        wait_for(lambda: kill.under_way(self.gateway.store) == 0, 10, "the end of the operation in the store")
+        self.again()
+        self.assertEqual(self.resumed(client, told[0].id), [e for e in told if e.data])
+
     def test_get_result_goes_on_as_well(self):
         client, (sql, name) = self.legacy("alice"), self.held(2)
         handle = client.query(sql, wait_seconds=0).structured["statementHandle"]
@@ -558,6 +585,23 @@ class Writes(Durably):
                 self.assertEqual(self.by_key(client, sql, key).rows, [["1"]])
                 self.assert_once(number, name)
 
+    def test_without_a_key_after_an_orderly_stop(self):
+        """It is left running as well, and may not be sent again: its fate is told as unknown."""
+        for modern in (True, False):
+            with self.subTest(modern=modern):
+                client, (sql, number, name) = self.modern("alice"), self.insert(4)
+                client = client if modern else self.client("alice")
+                pending = client.start("execute_query", query=sql, format="json")
+                record = self.emulator.record(name, "held")
+                self.gateway.signal(signal.SIGTERM)
+                error = pending.answer().meta_error
+                self.assertEqual((error["outcome"], error["retryable"], error["operation"]),
+                                 ("unknown", False, record["requestId"]))
+                self.assertEqual(self.gateway.process.wait(10), 0)
+                self.gateway.start()
+                self.emulator.record(name, "succeeded")
+                self.assert_once(number, name)
+
     def test_nobody_comes_back_for_it(self):
         client, (sql, number, name) = self.modern("alice"), self.insert(1.5)
         pending = client.start("execute_query", query=sql, idempotency_key=self.key())
@@ -588,6 +632,22 @@ class Writes(Durably):
         pending.leave()
         self.assertEqual(self.by_key(client, sql, key).rows, [["1"]])
         self.assert_once(number, name)
+
+    def test_deleted_before_snowflake_was_known_to_have_it(self):
+        """Its session ends and nobody knows whether it was sent: it comes to an end, which its key tells."""
+        for keyed in (True, False):
+            with self.subTest(keyed=keyed):
+                client, (sql, number, name), key = self.legacy("alice"), self.insert(), self.key()
+                self.emulator.fault({"hang": True}, sql=name, op="submit")
+                stream = self.call(client, sql, **({"idempotency_key": key} if keyed else {}))
+                self.assertTrue(stream.next().id)
+                self.assertEqual(client.send("DELETE").status, 200)
+                self.again()
+                wait_for(lambda: kill.under_way(self.gateway.store) == 0, 10, "the end of the operation in the store")
+                if keyed:
+                    answer = self.modern("alice").query(sql, idempotency_key=key)
+                    self.assertEqual(answer.meta_error["outcome"], "unknown")
+                self.assertEqual(self.executions(name), 0)
 
     def test_too_late_its_outcome_is_unknown(self):
         """Without a handle, and its caller's time over: not sent again; told as unknown, and never as retryable."""
@@ -870,7 +930,8 @@ class Full(Durably):
 
 
 class Swarming(unittest.TestCase):
-    """Many clients at once and kill -9 at random moments: tests/proof/kill.py, which tells the seed that failed."""
+    """Many clients at once, kill -9 and SIGSTOP at random moments: tests/proof/kill.py, which tells the seed that
+    failed; kills alone are in proof/test_kill.py."""
 
     def swarm(self, **how):
         told = []
@@ -879,11 +940,8 @@ class Swarming(unittest.TestCase):
         if LONG:
             print("\n".join(told), flush=True)
 
-    def test_kills(self):
-        self.swarm(iterations=KILLS)
-
     def test_stops_as_well(self):
-        self.swarm(iterations=max(KILLS // 4, 2), stop=1.0)
+        self.swarm(iterations=STOPS, stop=1.0)
 
 
 if __name__ == "__main__":

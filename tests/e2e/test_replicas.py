@@ -65,17 +65,25 @@ class Redis:
 
     def answers(self):
         """It has read its data."""
+        try:
+            return self.ask("PING") == "+PONG"
+        except OSError:
+            return False
+
+    def ask(self, command):
+        """The first line of the answer to one command."""
         with socket.socket(socket.AF_UNIX) as s:
             s.settimeout(5)
-            try:
-                s.connect(self.socket)
-                s.sendall(f'AUTH snowgate "{PASSWORD}"\r\nPING\r\n'.encode())
-                said = b""
-                while said.count(b"\r\n") < 2 and (more := s.recv(1000)):
-                    said += more
-            except OSError:
-                return False
-        return said == b"+OK\r\n+PONG\r\n"
+            s.connect(self.socket)
+            s.sendall(f'AUTH snowgate "{PASSWORD}"\r\n{command}\r\n'.encode())
+            said = b""
+            while said.count(b"\r\n") < 2 and (more := s.recv(1000)):
+                said += more
+        return said.decode(errors="replace").split("\r\n")[1] if said.startswith(b"+OK\r\n") else said.decode()
+
+    def under_way(self):
+        """How many operations in it have not come to an end."""
+        return int(self.ask("ZRANGE snowgate:due:o 0 -1").removeprefix("*"))
 
     def conf(self):
         """What gateways on it have in common: the store, and their keys."""
