@@ -326,6 +326,13 @@ static enum step orphan_end(struct call *c)
 
 	if (!c->op.version)
 		return STEP_reply;
+	if (*c->op.task) { /* who asks for it is told the same */
+		c->fault = (struct mcp_fault){0};
+		tool_error(
+		    c, ERR_OUTCOME_UNKNOWN, NULL, NULL,
+		    "the session ended before the gateway was restarted; whether the statement ran is not known");
+		return STEP_settle;
+	}
 	if (c->op.digest) {
 		*s = (struct statement){.kind = STATEMENT_RUN, .write = true, .state = STATEMENT_UNKNOWN};
 		memcpy(s->request_id, c->op.request_id, sizeof s->request_id);

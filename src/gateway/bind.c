@@ -315,7 +315,7 @@ static enum verdict bind_tool_call(struct call *c)
 			bind_default_context(c);
 			break;
 		}
-		if (c->op.again && !c->op.over)
+		if (c->op.again)
 			return call_goto(c, adopt_orphan(c));
 		c->fault = (struct mcp_fault){0};
 		tool_error(c, ERR_SESSION, NULL, NULL,

@@ -174,6 +174,8 @@ static bool add_end(struct piece *p, struct call *c)
 		return false;
 	item->number = c->op.number;
 	item->value = buf_slice(value);
+	if (*c->op.task && store_shared()) /* who listens to it may be at another replica */
+		(void)piece_tell(p, TALE_TASK, json_pack("{s:s}", "task", c->op.task));
 	return true;
 }
 

@@ -35,7 +35,7 @@ struct task_get {
 	char id[]; /* raw JSON */
 };
 /* What replicas tell each other; replica.h */
-enum tale { TALE_CANCEL, TALE_ENDED, TALE_REPLY, TALE_WATCHES, TALE_TAKEN, TALE_UPDATED, TALES_N };
+enum tale { TALE_CANCEL, TALE_ENDED, TALE_REPLY, TALE_WATCHES, TALE_TAKEN, TALE_UPDATED, TALE_TASK, TALES_N };
 
 /* A write that may have been sent. Where the store is not memory it is recorded: whoever serves the store next goes on
  * with it. */
@@ -451,7 +451,15 @@ enum verdict bind_task(struct call *c);
 /* Of a new subscription: the tasks that are its principal's stay. False: the store has to be asked first. */
 bool task_listen(struct call *c, struct listen *l);
 /* Those of its tasks that have ended already are told. */
-void task_listened(const struct call *c, struct listener *l);
+void task_listened(const struct call *c, const struct listener *l);
+
+/* Another replica has ended it, or was asked to cancel it (`unwanted`). */
+void task_heard(const char *task, bool unwanted);
+struct found;
+/* It was looked up: who listens is told of its end. */
+void task_found_told(const struct found *f, const struct principal *p);
+/* ---- task_look.c ---- */
+void task_look(const char *task, const struct principal *principal); /* task_found_told() tells */
 
 /* ---- event.c ---- */
 /* An event of the ticket's recorded stream; stream_told() tells. */

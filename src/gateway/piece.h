@@ -18,9 +18,10 @@ struct piece {
 	char group[GROUP_SIZE];
 	struct call *call; /* travels with it; NULL where it goes on by itself */
 	enum step next;
-	struct look *look;         /* durable.c's */
-	struct counting *counting; /* counters.c's */
-	handle_t ticket;           /* who wants to hear of it where the call does not travel */
+	struct look *look;           /* durable.c's */
+	struct task_look *task_look; /* task.c's */
+	struct counting *counting;   /* counters.c's */
+	handle_t ticket;             /* who wants to hear of it where the call does not travel */
 	char operation[OPERATION_ID_SIZE];
 	uint64_t version; /* that the record then has */
 	int64_t created;  /* of that operation, wall seconds */
@@ -36,7 +37,11 @@ struct store_item *piece_add(struct piece *p, enum store_verb verb, enum record_
  * store has is not sealed there, and its back end asserts that keys are keys. */
 bool piece_key(const struct store_item *item, size_t size, char *key);
 struct buf *piece_value(struct piece *p, size_t ceiling); /* a text that an item borrows; freed with the piece */
-void piece_clear(struct piece *p);                        /* no items: it can be used again */
+/* The record of an operation and its log are read. */
+void piece_add_operation(struct piece *p, const char *id);
+void found_fill(struct found *f, struct piece *p); /* with what came of that, which is the piece's no more */
+void found_release(struct found *f);
+void piece_clear(struct piece *p); /* no items: it can be used again */
 void piece_free(struct piece *p);
 /* The call travels with it, and goes on at `next` when `done` says so. */
 enum verdict piece_post(struct piece *p, struct call *c, enum step next);

@@ -7,8 +7,8 @@
 static struct replica self;
 
 static const char *const channels[TALES_N] = {
-    [TALE_CANCEL] = "cancel",   [TALE_ENDED] = "ended", [TALE_REPLY] = "reply",
-    [TALE_WATCHES] = "watches", [TALE_TAKEN] = "taken", [TALE_UPDATED] = "updated"};
+    [TALE_CANCEL] = "cancel", [TALE_ENDED] = "ended",     [TALE_REPLY] = "reply", [TALE_WATCHES] = "watches",
+    [TALE_TAKEN] = "taken",   [TALE_UPDATED] = "updated", [TALE_TASK] = "task"};
 
 /* ---- messages ---- */
 
@@ -223,6 +223,7 @@ static void hear_of_session(enum tale tale, struct session *s, const json_t *mes
 		return;
 	case TALE_TAKEN:
 	case TALE_UPDATED:
+	case TALE_TASK:
 	case TALES_N:
 		return;
 	}
@@ -231,7 +232,8 @@ static void hear_of_session(enum tale tale, struct session *s, const json_t *mes
 static void hear(enum tale tale, const json_t *message)
 {
 	const char *id = json_text_of(message, "session"), *operation = json_text_of(message, "operation"),
-		   *connection = json_text_of(message, "connection"), *uri = json_text_of(message, "uri");
+		   *connection = json_text_of(message, "connection"), *uri = json_text_of(message, "uri"),
+		   *task = json_text_of(message, "task");
 	struct session *s = id ? session_live(gateway.sessions, id) : NULL;
 
 	if (id && tale == TALE_ENDED)
@@ -242,6 +244,8 @@ static void hear(enum tale tale, const json_t *message)
 		tickets_taken(operation, json_int_of(message, "version", 0));
 	if (tale == TALE_UPDATED && connection && uri)
 		updated_elsewhere(connection, uri);
+	if (tale == TALE_TASK && task && task_id_shaped(task))
+		task_heard(task, json_bool_of(message, "unwanted", false));
 }
 
 static void hearing_deliver(struct mail *m)

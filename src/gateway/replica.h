@@ -12,6 +12,7 @@
  *   watches  session              what it subscribes to is another thing now
  *   taken    operation, version   another goes on with it, since the record has this version
  *   updated  connection, uri      a resource is not what it was
+ *   task     task, unwanted       it has ended, or is to be cancelled
  *
  * owner: STORE, but for what is marked.
  */

@@ -3,10 +3,8 @@
 
 #include <string.h>
 
-static void found_free(void *object)
+void found_release(struct found *f)
 {
-	struct found *f = object;
-
 	buf_free(&f->record);
 	while (f->events) {
 		struct store_row *row = f->events;
@@ -14,6 +12,11 @@ static void found_free(void *object)
 		f->events = row->next;
 		free(row);
 	}
+}
+
+static void found_free(void *object)
+{
+	found_release(object);
 }
 
 static struct found *found_add(struct call *c)
@@ -28,18 +31,28 @@ static struct found *found_add(struct call *c)
 	return f;
 }
 
-static void found_take(struct call *c, struct piece *p)
+void found_fill(struct found *f, struct piece *p)
 {
-	struct found *f = found_add(c);
-
-	if (!f)
-		return;
 	f->version = p->items[0].version;
 	f->due_ms = p->items[0].due_ms;
 	memcpy(f->id, p->keys[0], sizeof f->id - 1);
 	f->record = p->items[0].out;
 	p->items[0].out = (struct buf){0};
 	f->events = TAKE(p->items[1].rows);
+}
+
+static void found_take(struct call *c, struct piece *p)
+{
+	struct found *f = found_add(c);
+
+	if (f)
+		found_fill(f, p);
+}
+
+void piece_add_operation(struct piece *p, const char *id)
+{
+	piece_add(p, STORE_GET, RECORD_OPERATION, id)->out = buf_with_ceiling(STORE_VALUE_MAX);
+	piece_add(p, STORE_EVENTS, RECORD_OPERATION, id)->most = STORE_ROWS_MAX;
 }
 
 static void resume_done(struct store_work *w)
@@ -53,8 +66,7 @@ static void resume_done(struct store_work *w)
 		p->next = STEP_reply;
 	} else if (item->rc == STORE_OK && item->kind != RECORD_OPERATION && piece_key(item, sizeof id, id)) {
 		piece_clear(p);
-		piece_add(p, STORE_GET, RECORD_OPERATION, id)->out = buf_with_ceiling(STORE_VALUE_MAX);
-		piece_add(p, STORE_EVENTS, RECORD_OPERATION, id)->most = STORE_ROWS_MAX;
+		piece_add_operation(p, id);
 		store_post(w);
 		return;
 	} else if (item->rc == STORE_OK && item->kind == RECORD_OPERATION) {

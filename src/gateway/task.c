@@ -17,12 +17,19 @@ static struct ticket **bucket(const char *id)
 	return &gateway.by_task[h % ARRAY_LEN(gateway.by_task)];
 }
 
-static struct ticket *task_here(const char *id, const struct principal *p)
+static struct ticket *task_any(const char *id)
 {
 	struct ticket *t = *bucket(id);
 
 	while (t && strcmp(t->task.id, id) != 0)
 		t = t->task.by_id;
+	return t;
+}
+
+static struct ticket *task_here(const char *id, const struct principal *p)
+{
+	struct ticket *t = task_any(id);
+
 	return t && t->account && principal_equal(&t->account->principal, p) ? t : NULL;
 }
 
@@ -124,13 +131,23 @@ static bool names(const struct listener *l, const char *id)
 	return false;
 }
 
-static void tell_listeners(const struct ticket *t, const struct task *task)
+static void tell_listeners(const struct principal *p, const struct task *task)
 {
 	for (struct listener *l = gateway.listeners.oldest, *next; l; l = next) {
 		next = l->next;
-		if (names(l, task->id) && principal_equal(&l->account->principal, &t->account->principal))
+		if (names(l, task->id) && principal_equal(&l->account->principal, p))
 			(void)tell_task(l, task);
 	}
+}
+
+/* Nobody listens to what is another's. */
+static void look_for_listeners(const char *task)
+{
+	for (const struct listener *l = gateway.listeners.oldest; l; l = l->next)
+		if (names(l, task)) {
+			task_look(task, &l->account->principal);
+			return;
+		}
 }
 
 void task_changed(struct ticket *t)
@@ -139,7 +156,7 @@ void task_changed(struct ticket *t)
 
 	t->task.updated = clock_wall();
 	show(&s, t);
-	tell_listeners(t, &s.task);
+	tell_listeners(&t->account->principal, &s.task);
 }
 
 /* ---- a call becomes one ---- */
@@ -254,7 +271,7 @@ void task_end(struct ticket *t, const struct answer *a)
 	if (t->task.last != 'r' || a->body.n) /* too late a cancel leaves no body */
 		task.status = task_outcome(buf_slice(&a->body), &task.outcome);
 	if (t->recorded && !t->taken)
-		tell_listeners(t, &task);
+		tell_listeners(&t->account->principal, &task);
 	task_forget(t);
 }
 
@@ -409,24 +426,50 @@ static void cancel_done(struct store_work *w)
 	piece_call_on(p);
 }
 
-/* It is on its way at once, and acknowledged when it cannot be forgotten any more. */
-static enum verdict cancel(struct call *c, struct ticket *t)
+static void add_unwanted(struct piece *p, struct ticket *t)
 {
 	struct store_item *item;
-	struct piece *p;
 
-	if (t->task.unwanted || t->task.last)
-		return acknowledge(c);
 	t->task.unwanted = true;
-	p = piece_new(c, cancel_done);
 	if (t->version)
 		piece_add(p, STORE_CHECK, RECORD_OPERATION, t->operation)->version = t->version;
 	item = piece_add(p, STORE_APPEND, RECORD_OPERATION, t->operation);
 	item->number = 1;
 	item->value = SLICE("x");
+}
+
+/* It is on its way at once, and acknowledged when it cannot be forgotten any more. */
+static enum verdict cancel(struct call *c, struct ticket *t)
+{
+	struct piece *p;
+
+	if (t->task.unwanted || t->task.last)
+		return acknowledge(c);
+	p = piece_new(c, cancel_done);
+	add_unwanted(p, t);
 	(void)piece_post(p, c, STEP_reply);
 	ticket_cancel(t, "task"); /* whose end is posted after it */
 	return WAIT;
+}
+
+static void cancel_noted(struct store_work *w)
+{
+	piece_free(container_of(w, struct piece, work));
+}
+
+void task_heard(const char *task, bool unwanted)
+{
+	struct ticket *t = task_any(task);
+	struct piece *p;
+
+	if (!t && !unwanted)
+		look_for_listeners(task);
+	if (!t || !unwanted || t->task.unwanted || t->task.last)
+		return;
+	p = piece_alone(&t->account->principal, cancel_noted);
+	add_unwanted(p, t);
+	store_post(&p->work);
+	ticket_cancel(t, "task");
 }
 
 static enum verdict with_ticket(struct call *c, struct ticket *t)
@@ -507,6 +550,7 @@ static enum verdict cancel_there(struct call *c, const struct journal *j)
 {
 	static const struct handler handler = {.answer = answer_cancelled};
 
+	replica_tell(TALE_TASK, json_pack("{s:s, s:b}", "task", j->task, "unwanted", 1));
 	if (!*j->handle)
 		return acknowledge(c);
 	c->plan[0] = (struct statement){.kind = STATEMENT_CANCEL};
@@ -642,34 +686,31 @@ bool task_listen(struct call *c, struct listen *l)
 			continue;
 		if (f)
 			journal_clear(&j);
-		if (f && !f->events && f->due_ms > 0) /* another replica works on it, and does not tell us */
-			continue;
 		l->tasks[n++] = l->tasks[i];
 	}
 	l->tasks_n = n;
 	return true;
 }
 
-static bool tell_found(struct listener *l, const struct found *f)
+void task_found_told(const struct found *f, const struct principal *p)
 {
 	struct buf text = buf_with_ceiling(STORE_VALUE_MAX);
 	char end = end_of(f, &text);
 	struct journal j;
 	struct task task;
-	bool stays = true;
 
-	if (end && read_found(&j, f, &l->account->principal, f->task)) {
+	if (end && read_found(&j, f, p, f->task)) {
 		task = task_found(&j, end, &text);
-		stays = tell_task(l, &task);
+		tell_listeners(p, &task);
 		journal_clear(&j);
 	}
 	buf_free(&text);
-	return stays;
 }
 
-void task_listened(const struct call *c, struct listener *l)
+/* Others of the same principal that listen may hear of an end twice. */
+void task_listened(const struct call *c, const struct listener *l)
 {
-	for (const struct found *f = c->found; f; f = f->next)
-		if (!tell_found(l, f))
-			return;
+	for (size_t i = 0; i < l->wanted->listen.tasks_n; i++)
+		if (!task_any(l->wanted->listen.tasks[i]))
+			task_look(l->wanted->listen.tasks[i], &c->request->principal);
 }

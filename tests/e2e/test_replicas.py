@@ -179,9 +179,9 @@ class Replicated(Durably):
         cls.gateway = cls.a
 
     @classmethod
-    def replica(cls, keys=(), kind=Durable, **how):
+    def replica(cls, keys=(), kind=Durable, more=None, **how):
         conf = {}
-        for part in (STEADY, cls.conf):  # merge() keeps what it is given
+        for part in (STEADY, cls.conf, more or {}):  # merge() keeps what it is given
             gateway.merge(conf, {name: dict(value) if isinstance(value, dict) else value
                                  for name, value in part.items()})
         g = kind(cls.emulator, conf, keys, **how)
@@ -308,6 +308,38 @@ class Tasks(Replicated):
         self.a.kill()
         self.assertEqual(self.done(self.b, task)["result"]["structuredContent"]["rows"], [[name]])
         self.assertEqual(self.executions(name), 1)
+
+    def test_its_end_is_told_at_the_other(self):
+        task, name = self.begin(1.5)
+        streams = []
+        for g, key in ((self.b, "alice"), (self.b, "bob"), (self.a, "alice")):
+            client = self.asker(g, key)
+            message = client.message("subscriptions/listen", {"notifications": {"taskIds": [task]}})
+            stream = self.kept(client.stream(message))
+            told = stream.method("notifications/subscriptions/acknowledged", 5)["params"]["notifications"]
+            self.assertEqual(told, {"taskIds": [task]} if key == "alice" else {})
+            streams.append(stream)
+        for stream in (streams[0], streams[2]):
+            told = stream.until(lambda m: m.get("method") == "notifications/tasks" and
+                                m["params"]["status"] != "working", 10)["params"]
+            self.assertEqual((told["taskId"], told["status"]), (task, "completed"))
+        self.assertEqual(streams[1].silent(0.2), [])
+
+    def test_cancelled_at_the_other_while_it_waits(self):
+        """There is no statement yet that could be cancelled at Snowflake."""
+        g = self.replica(more={"limits": {"default": {"running": 1}}})
+        g.keys = self.a.keys
+        client = self.asker(g)
+        first, _ = self.held(20)
+        second, name = self.held(20)
+        running = client.query(first).result["taskId"]
+        waiting = client.query(second).result["taskId"]
+        self.assertIn("queued", self.ask(g, "tasks/get", waiting).result["statusMessage"])
+        self.ask(self.b, "tasks/cancel", waiting)
+        self.assertEqual(self.done(self.b, waiting)["status"], "cancelled")
+        self.ask(self.b, "tasks/cancel", running)
+        self.assertEqual(self.done(g, running)["status"], "cancelled")
+        self.assertEqual(self.emulator.records(name), [])
 
     def test_it_goes_on_at_the_other(self):
         task, name = self.begin(3)
