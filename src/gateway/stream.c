@@ -120,6 +120,8 @@ void ticket_journaled(struct ticket *t, const char *operation, bool fine)
 		events_post(s, t->session, operation);
 	} else {
 		log_event(LOG_WARN, "stream_not_recorded", log_text("request", t->request_id));
+		if (s->finished) /* its answer waits for the store as well, and settles what it is */
+			return;
 		stream_leave(s);
 	}
 	if (t->exchange && !s->exchange && !stream_show(t)) {
