@@ -134,6 +134,8 @@ void ticket_journaled(struct ticket *t, const char *operation, uint64_t version,
 		events_post(t);
 	} else {
 		log_event(LOG_WARN, "stream_not_recorded", log_text("request", t->request_id));
+		if (s->finished) /* its answer waits for the store as well, and settles what it is */
+			return;
 		stream_leave(s);
 	}
 	if (t->exchange && !s->exchange && !stream_show(t)) {

@@ -32,7 +32,7 @@ from gateway import Answer, Client, Cut, Emulator, merge, wait_for  # noqa: E402
 from kill import Durable  # noqa: E402
 
 LEASE = 1.0
-PATIENCE = 60  # seconds until an outcome must have been told
+PATIENCE = 15  # seconds until an outcome must have been told
 TABLE = "DEMO.PUBLIC.STOPPED"
 KINDS = ("keyed legacy", "keyed modern", "streamed")
 # Of a write, and the passages at which each may stop it. Those of the store are passed by every commit, the first of
@@ -42,6 +42,7 @@ STEPS = tuple((name, 1, 1) for name in (
     "handle_before", "handle_after", "stream_before", "stream_after", "event_before", "event_after", "answer_before",
     "answer_after")) + tuple((name, 2, 8) for name in ("valkey_before", "valkey_sent", "valkey_after"))
 BROKEN = (OSError, Cut, AssertionError)
+AGAIN = "send it again: "
 
 
 def is_stopped(pid):
@@ -127,7 +128,7 @@ class Run:
         if not back:
             self.told.append((who, what))
         elif not self.keyed:
-            self.told.append((who, "send it again: " + what))
+            self.told.append((who, AGAIN + what))
         self.counts["told to come back" if back else "told"] += 1
         return None if back else what
 
@@ -220,7 +221,12 @@ class Run:
     # ---- what must be true then ----
 
     def check(self):
-        records = wait_for(lambda: self.ended(), PATIENCE, "its end at the emulator")
+        if self.told and all(what.startswith(AGAIN) for _, what in self.told):  # refused before it was sent
+            self.counts["refused"] += 1
+            if self.pair.emulator.records(self.mark):
+                self.faults.append(f"it was sent, and told {self.told}")
+            return
+        records = wait_for(self.ended, PATIENCE, "its end at the emulator")
         executions = sum(r["executions"] for r in records)
         rows = len(sql(self.pair.emulator, f"SELECT ID FROM {TABLE} WHERE ID = {self.number}"))
         if executions != 1 or rows != 1:
@@ -272,11 +278,11 @@ def lane(runs, port, lease, tell):
             run = Run(pair, seed, number, kind, step)
             run.go()
             faults = run.faults
-            if faults:
-                faults = faults + [f"log of {name}: {line}" for name, g in (("a", pair.a), ("b", pair.b))
-                                   for line in g.process.lines[-12:]]
         except Exception as problem:
             faults = [f"{problem!r} {traceback.format_exc(limit=-3)}"] + (run.faults if run else [])
+        if faults and run:
+            faults = faults + [f"log of {name} (status {g.process.process.poll()}): {line}"
+                               for name, g in (("a", pair.a), ("b", pair.b)) for line in g.process.lines[-12:]]
         if faults and pair:
             pair.end()
             pair = None

@@ -35,6 +35,7 @@ MARK = re.compile(r"swarm\.[0-9a-z]+\.\d+\.\d+;")
 BROKEN = (OSError, Cut, AssertionError)  # a Stream that got no answer in time says so by an AssertionError
 OPEN = ("held", "queued", "running")  # states of a statement at the emulator
 BUSY = (429, 502, 503, 504)
+CANCELLED = "000604"  # Snowflake's code
 BACK = (42901, 42902, 50301, 50302)  # errors that say: come back
 # Of an answer that was rendered again: the time it took, the request that asked.
 PASSING = (re.compile(r'(\\*"elapsedMs\\*":)\d+'), re.compile(r"( \[)r[0-9a-f]+(?=\])"))
@@ -540,8 +541,9 @@ class Member(threading.Thread):
             self.fault(f"the outcome is unknown, and: {error}", call)
         if self.modern and "call set_context" in answer.text:
             self.session_lost(answer)
-        elif self.modern and call.breaks and call.key and error.get("code") == "000604":
-            call.outcome = "cancelled"  # by leaving it: the key tells what became of the first one
+        elif self.modern and call.breaks and error.get("code") == CANCELLED:  # who leaves has cancelled it
+            call.outcome = "cancelled"
+            self.counts["cancelled"] += 1
         elif call.outcome == "failed" and not error.get("retryable") and not call.cancelled:
             self.fault(f"failed and is not to be tried again: {answer.text[:300]}", call)
 

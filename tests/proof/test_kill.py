@@ -44,6 +44,13 @@ class Killed(unittest.TestCase):
 
 class Stopped(unittest.TestCase):
     @unittest.skipUnless(shutil.which("redis-server"), "redis-server is not installed")
+    def test_a_stream_is_refused_when_its_answer_is_there(self):
+        """After the stop the store does not take what came before it: the process lived no longer."""
+        told = []
+        failed = stop.go(6, 900, LANES, steps=["valkey_before:4"], out=told.append)
+        self.assertEqual(list(failed), [], "\n".join(told))
+
+    @unittest.skipUnless(shutil.which("redis-server"), "redis-server is not installed")
     def test_the_holder_of_a_write(self):
         told = []
         failed = stop.go(STOPS, random.randrange(1 << 20), LANES, out=told.append)
