@@ -67,8 +67,7 @@ static bool is_late(const struct journal *j)
 
 static void give_back(struct call *c, struct journal *j, bool over)
 {
-	/* rounded up, for the progress that is told must not fall behind what was told before */
-	usec_t age = (clock_wall() - j->created + 1) * USEC_PER_S;
+	usec_t age = clock_wall_usec() - json_int_of(j->sealed, "born", j->created * 1000) * USEC_PER_MS;
 
 	memcpy(c->op.id, j->id, sizeof c->op.id);
 	memcpy(c->op.stream, j->stream, sizeof c->op.stream);

@@ -59,6 +59,12 @@ static json_t *context_whole(const struct context *x)
 	return o;
 }
 
+/* When the call came, in wall milliseconds: progress is counted from there, whoever goes on with it. */
+static json_int_t born_of(const struct call *c)
+{
+	return (clock_wall_usec() - (clock_now() - c->born)) / USEC_PER_MS;
+}
+
 static json_t *secret_of(const struct call *c)
 {
 	const struct request *rq = c->request;
@@ -74,6 +80,7 @@ static json_t *secret_of(const struct call *c)
 	put_text(o, "protocol", rq->mcp.protocol_version);
 	put_text(o, "session", rq->mcp.session_id);
 	json_object_set_new(o, "context", context_whole(&c->context));
+	json_object_set_new(o, "born", json_integer(born_of(c)));
 	json_object_set_new(o, "context_version", json_integer((json_int_t)c->context_version));
 	if (c->answers)
 		json_object_set(o, "answers", c->answers);
