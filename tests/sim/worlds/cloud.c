@@ -101,10 +101,12 @@ static void check_put(const struct replica *r, const struct store_item *item)
 		chart_request(item->key, json_text_of(o, "request") ? json_text_of(o, "request") : "");
 	json_decref(o);
 	if (item->version > 1 && k->seen[r->number] != item->version - 1)
-		violation(chart_op(item->key), "g%d has overwritten operation %s at version %llu, of which it has seen %llu", r->number,
+		violation(chart_op(item->key),
+			  "g%d has overwritten operation %s at version %llu, of which it has seen %llu", r->number,
 			  item->key, (unsigned long long)item->version - 1, (unsigned long long)k->seen[r->number]);
 	if (k->over && !k->gone && !over && item->version > 1)
-		violation(chart_op(item->key), "operation %s had ended and is under way again, says g%d", item->key, r->number);
+		violation(chart_op(item->key), "operation %s had ended and is under way again, says g%d", item->key,
+			  r->number);
 	k->over = over;
 	k->gone = false;
 	k->version = k->seen[r->number] = item->version;
@@ -235,11 +237,10 @@ static void ask(struct store_item *items, size_t n)
 
 bool cloud_has(const char *stream, uint64_t number)
 {
-	struct store_item item = {.verb = STORE_GET,
-				  .kind = RECORD_STREAM,
-				  .key = stream,
-				  .out = buf_with_ceiling(STORE_KEY_MAX)};
-	struct store_item events = {.verb = STORE_EVENTS, .kind = RECORD_OPERATION, .number = number ? number - 1 : 0, .most = 1};
+	struct store_item item = {
+	    .verb = STORE_GET, .kind = RECORD_STREAM, .key = stream, .out = buf_with_ceiling(STORE_KEY_MAX)};
+	struct store_item events = {
+	    .verb = STORE_EVENTS, .kind = RECORD_OPERATION, .number = number ? number - 1 : 0, .most = 1};
 	bool has;
 
 	ask(&item, 1);

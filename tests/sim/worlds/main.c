@@ -28,7 +28,8 @@ void violation(uint32_t op, const char *format, ...)
 	va_list args;
 
 	va_start(args, format);
-	printf("seed %llu, %.1f ms: ", (unsigned long long)world.seed, (double)(clock_now() - world.began) / USEC_PER_MS);
+	printf("seed %llu, %.1f ms: ", (unsigned long long)world.seed,
+	       (double)(clock_now() - world.began) / USEC_PER_MS);
 	vprintf(format, args);
 	putchar('\n');
 	va_end(args);

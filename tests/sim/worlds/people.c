@@ -151,7 +151,9 @@ static bool take_answer(struct transport *t, handle_t exchange, struct answer *a
 				snprintf(sessions[x->session].id, sizeof sessions[x->session].id, "%s",
 					 a->headers[i].value);
 		chart(GATEWAY, CLIENT, x->op, "g%d: %d %.60s", x->replica->number, a->status,
-		      a->body.n > 60 ? buf_text(&a->body) + a->body.n - 60 : a->body.n ? buf_text(&a->body) : "");
+		      a->body.n > 60 ? buf_text(&a->body) + a->body.n - 60
+		      : a->body.n    ? buf_text(&a->body)
+				     : "");
 		told_answer(x, a->body.n ? buf_text(&a->body) : "");
 		if (x->state == X_WAITS)
 			exchange_ended(x, X_DONE);
@@ -190,7 +192,9 @@ static enum stream_sent send_event(struct transport *t, handle_t exchange, const
 	id = xstrndup(e->id.data ? e->id.data : "", e->id.n);
 	data = xstrndup(e->data.data ? e->data.data : "", e->data.n);
 	chart(GATEWAY, CLIENT, x->op, "g%d: event %s %.40s", x->replica->number, *id ? strrchr(id, '-') + 1 : "",
-	      strstr(data, "\"method\"") ? strstr(data, "\"method\"") : strstr(data, "\"result\"") ? "result" : data);
+	      strstr(data, "\"method\"")   ? strstr(data, "\"method\"")
+	      : strstr(data, "\"result\"") ? "result"
+					   : data);
 	told_event(x, id, data);
 	free(id);
 	free(data);
@@ -343,8 +347,7 @@ static void some_cancel(int session)
 		return;
 	o->cancel_asked = clock_now();
 	o->waived = true;
-	x = exchange_new(ASK_CANCEL, session, o->n,
-			 chance(4) && o->home >= 0 ? &world.v[o->home] : some_replica());
+	x = exchange_new(ASK_CANCEL, session, o->n, chance(4) && o->home >= 0 ? &world.v[o->home] : some_replica());
 	x->message.session = x->texts[0] = xstrdup(sessions[session].id);
 	x->message.body = x->texts[1] = xalloc(200);
 	snprintf(x->texts[1], 200,

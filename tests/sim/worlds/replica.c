@@ -153,28 +153,26 @@ static void gateway_open(const struct replica_host *host)
 	const char *reason;
 	char why[160];
 
-	gateway = (struct gateway){
-	    .conf = &self.conf,
-	    .keys = keyring_load("tests/sim/keys", why, sizeof why),
-	    .journal = sealing,
-	    .sealing = sealing,
-	    .stored = true,
-	    .session_keys =
-		session_keys_new("5dc2b4a5f4bd5e1d7f9b6d1a3c8e2f70415263748596a7b8c9dadbecfd0e1f20", &reason),
-	    .accounts = account_table_new(100),
-	    .tickets = handle_table_new(10000),
-	    .wheel = wheel_new(),
-	    .transport = host->transport,
-	    .queue.max_running = host->in_flight,
-	    .streams = stream_pool_new(STREAMS_BYTES_MAX)};
+	gateway = (struct gateway){.conf = &self.conf,
+				   .keys = keyring_load("tests/sim/keys", why, sizeof why),
+				   .journal = sealing,
+				   .sealing = sealing,
+				   .stored = true,
+				   .session_keys = session_keys_new(
+				       "5dc2b4a5f4bd5e1d7f9b6d1a3c8e2f70415263748596a7b8c9dadbecfd0e1f20", &reason),
+				   .accounts = account_table_new(100),
+				   .tickets = handle_table_new(10000),
+				   .wheel = wheel_new(),
+				   .transport = host->transport,
+				   .queue.max_running = host->in_flight,
+				   .streams = stream_pool_new(STREAMS_BYTES_MAX)};
 	assert(gateway.keys && gateway.session_keys);
 	crypt_random(&gateway.asked, sizeof gateway.asked);
 	gateway.asked >>= 16;
 	for (int i = 0; i < CHANGES_N; i++)
 		gateway.listeners.now[i] = (uint64_t)clock_wall();
-	gateway.sessions = session_table_new(gateway.session_keys,
-					     (struct session_limits){1000, 1000, host->idle_ttl, 30 * 24 * 3600},
-					     gateway.streams);
+	gateway.sessions = session_table_new(
+	    gateway.session_keys, (struct session_limits){1000, 1000, host->idle_ttl, 30 * 24 * 3600}, gateway.streams);
 	tools_load();
 	tools_set_keys(&handle_key, 1, &sealing);
 }

@@ -48,7 +48,7 @@ struct replica_ops {
 	void (*clock)(usec_t now);
 	void (*request)(handle_t exchange, const struct message *m);
 	void (*gone)(handle_t exchange);
-	void (*done)(struct wire_request *rq); /* it has its answer */
+	void (*done)(struct wire_request *rq);                  /* it has its answer */
 	void (*heard)(const char *channel, struct slice value); /* another process has told it */
 	void (*drain)(void);
 	/* What is still held though nothing is under way; NULL: nothing. Forgets what has only its time to wait for. */

@@ -190,20 +190,22 @@ static void rows(struct flight *f, const struct statement_run *s)
 		 "\",",
 		 (size_t)(s - snow.v));
 	if (!s->op)
-		buf_addf(&f->answer,
-			 "\"resultSetMetaData\":{\"numRows\":1,\"partitionInfo\":[{\"rowCount\":1}],\"rowType\":[" COLUMN(
-			     "R") "," COLUMN("W") "," COLUMN("D") "," COLUMN("S") "]},\"data\":[[\"ANALYST\",\"%s\","
-									       "\"SALES\",\"%s\"]]}",
-			 s->warehouse, s->schema);
+		buf_addf(
+		    &f->answer,
+		    "\"resultSetMetaData\":{\"numRows\":1,\"partitionInfo\":[{\"rowCount\":1}],\"rowType\":[" COLUMN(
+			"R") "," COLUMN("W") "," COLUMN("D") "," COLUMN("S") "]},\"data\":[[\"ANALYST\",\"%s\","
+									     "\"SALES\",\"%s\"]]}",
+		    s->warehouse, s->schema);
 	else if (s->write)
 		buf_addf(&f->answer,
 			 "\"stats\":{\"numRowsInserted\":1},\"resultSetMetaData\":{\"numRows\":1,\"partitionInfo\":"
 			 "[{\"rowCount\":1}],\"rowType\":[" COLUMN("number of rows inserted") "]},\"data\":[[\"1\"]]}");
 	else
-		buf_addf(&f->answer,
-			 "\"resultSetMetaData\":{\"numRows\":1,\"partitionInfo\":[{\"rowCount\":1}],\"rowType\":[" COLUMN(
-			     "N") "]},\"data\":[[\"row of q%u.\"]]}",
-			 s->op);
+		buf_addf(
+		    &f->answer,
+		    "\"resultSetMetaData\":{\"numRows\":1,\"partitionInfo\":[{\"rowCount\":1}],\"rowType\":[" COLUMN(
+			"N") "]},\"data\":[[\"row of q%u.\"]]}",
+		    s->op);
 }
 
 static void tell(struct flight *f, const struct statement_run *s)
@@ -432,7 +434,8 @@ static void check_cancelled(const struct statement_run *s, const struct op *o)
 
 	if (!o->cancelled || s->cancelled || s->strange || o->moved || o->keyed)
 		return;
-	if (o->cancel_home != o->home || o->cancel_life != o->home_life || s->home != o->home || s->life != o->home_life)
+	if (o->cancel_home != o->home || o->cancel_life != o->home_life || s->home != o->home ||
+	    s->life != o->home_life)
 		return;
 	if (r->life != s->life || r->disturbed > o->asked || s->ends < from + CANCEL_WITHIN)
 		return;

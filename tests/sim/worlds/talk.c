@@ -42,13 +42,14 @@ static const char *tool_of(const struct op *o)
 static void add_arguments(struct buf *b, const struct op *o)
 {
 	if (o->kind == OP_CONTEXT) {
-		buf_addf(b, "\"%s\":\"%c%u\"", o->member == 's' ? "schema" : "warehouse",
-			 o->member == 's' ? 'S' : 'W', o->value);
+		buf_addf(b, "\"%s\":\"%c%u\"", o->member == 's' ? "schema" : "warehouse", o->member == 's' ? 'S' : 'W',
+			 o->value);
 	} else if (o->kind == OP_RESULT) {
 		buf_addf(b, "\"statement_handle\":\"%s\",\"format\":\"json\"", ops[o->of].handle);
 	} else {
-		buf_addf(b, o->kind == OP_READ ? "\"query\":\"SELECT 'q%u'\"" : "\"query\":\"INSERT INTO T VALUES ('q%u')\"",
-			 o->n);
+		buf_addf(
+		    b, o->kind == OP_READ ? "\"query\":\"SELECT 'q%u'\"" : "\"query\":\"INSERT INTO T VALUES ('q%u')\"",
+		    o->n);
 		buf_adds(b, ",\"format\":\"json\"");
 		if (o->waits)
 			buf_adds(b, ",\"wait_seconds\":1");
@@ -65,8 +66,8 @@ static char *call_body(const struct op *o)
 	bool is_modern = sessions[o->session].modern;
 	char *text;
 
-	buf_addf(&b, "{\"jsonrpc\":\"2.0\",\"id\":%u,\"method\":\"tools/call\",\"params\":{\"name\":\"%s\",\"_meta\":{", o->n,
-		 tool_of(o));
+	buf_addf(&b, "{\"jsonrpc\":\"2.0\",\"id\":%u,\"method\":\"tools/call\",\"params\":{\"name\":\"%s\",\"_meta\":{",
+		 o->n, tool_of(o));
 	if (o->progress)
 		buf_addf(&b, "\"progressToken\":%u%s", o->n, is_modern ? "," : "");
 	buf_addf(&b, "%s},\"arguments\":{", is_modern ? MODERN_META : "");
@@ -331,7 +332,8 @@ static void check_same(struct op *o, uint64_t number, const char *data)
 {
 	if (number <= o->seen) {
 		if (o->hash[number] != hash_of(data))
-			violation(o->n, "event %llu of q%u is not what it was: %.300s", (unsigned long long)number, o->n, data);
+			violation(o->n, "event %llu of q%u is not what it was: %.300s", (unsigned long long)number,
+				  o->n, data);
 		return;
 	}
 	o->hash = xrealloc(o->hash, (number + 1) * sizeof *o->hash);

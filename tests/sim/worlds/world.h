@@ -30,9 +30,9 @@ struct replica {
 	struct transport transport;
 	struct wire wire;
 	bool alive, paused;
-	unsigned life;         /* how many processes it has been */
-	usec_t disturbed;      /* when it was last killed, started, stopped or held up */
-	int doom;              /* so many turns and calls of the host more, then it dies; 0: it lives */
+	unsigned life;           /* how many processes it has been */
+	usec_t disturbed;        /* when it was last killed, started, stopped or held up */
+	int doom;                /* so many turns and calls of the host more, then it dies; 0: it lives */
 	usec_t ready[THREADS_N]; /* a thread with work takes it up then; 0: it has not noticed yet */
 	struct timer wakes;
 	/* what it was when it was loaded */
@@ -55,8 +55,8 @@ struct world {
 };
 extern struct world world;
 
-uint64_t chance(uint64_t n);  /* 0 .. n-1 */
-bool one_in(uint64_t n);      /* 0: never */
+uint64_t chance(uint64_t n); /* 0 .. n-1 */
+bool one_in(uint64_t n);     /* 0: never */
 usec_t between(usec_t least, usec_t most);
 void after(struct timer *t, usec_t time, void (*fire)(struct timer *));
 /* Runs one seed; what is violated ends the process. Returns the calls that its clients made. */
@@ -96,13 +96,13 @@ enum op_kind { OP_READ, OP_WRITE, OP_CONTEXT, OP_RESULT };
 struct op {
 	uint32_t n;
 	enum op_kind kind;
-	int session; /* index */
+	int session;                       /* index */
 	bool keyed, waits, progress, last; /* last: asked when all is well again */
-	char member;          /* CONTEXT: 's'chema or 'w'arehouse */
-	uint32_t value;       /* CONTEXT: which */
-	uint32_t of;          /* RESULT: of which call */
-	char *handle;         /* what a `running` answer named */
-	int executions, home; /* home: the process that its first POST went to; -1 */
+	char member;                       /* CONTEXT: 's'chema or 'w'arehouse */
+	uint32_t value;                    /* CONTEXT: which */
+	uint32_t of;                       /* RESULT: of which call */
+	char *handle;                      /* what a `running` answer named */
+	int executions, home;              /* home: the process that its first POST went to; -1 */
 	unsigned home_life;
 	usec_t asked, answered, cancel_asked, cancelled; /* cancelled: the cancel was acknowledged; 0: not yet */
 	handle_t exchange;                               /* the last one that asked for it */
@@ -140,9 +140,9 @@ extern int sessions_n;
 
 void people_begin(void);
 void people_end(void);
-void people_last(void);      /* each session is asked once more */
-bool people_wait(void);      /* does anybody still wait for something that will come? */
-void people_leave(void);     /* whoever is still connected leaves */
+void people_last(void);          /* each session is asked once more */
+bool people_wait(void);          /* does anybody still wait for something that will come? */
+void people_leave(void);         /* whoever is still connected leaves */
 void people_broken(int replica); /* its connections end */
 void people_transport(struct replica *r);
 void people_check(void);
