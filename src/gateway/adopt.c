@@ -268,9 +268,32 @@ static void take_stream(struct call *c, struct ticket *t)
 		ticket_take_exchange(t, s->exchange);
 }
 
+void adopt_unwanted(const char *session, struct slice request)
+{
+	struct unwanted *u = &gateway.unwanted[gateway.unwanted_n++ % ARRAY_LEN(gateway.unwanted)];
+
+	OWNED_BY(THREAD_NET);
+	*u = (struct unwanted){0};
+	if (request.n >= sizeof u->request || strlen(session) >= sizeof u->session)
+		return;
+	memcpy(u->session, session, strlen(session));
+	memcpy(u->request, request.data, request.n);
+}
+
+static bool is_unwanted(const struct ticket *t)
+{
+	for (size_t i = 0; t->session && t->request_id && i < ARRAY_LEN(gateway.unwanted); i++)
+		if (strcmp(gateway.unwanted[i].session, t->session->id) == 0 &&
+		    strcmp(gateway.unwanted[i].request, t->request_id) == 0)
+			return true;
+	return false;
+}
+
 bool adopt_bound(struct call *c, struct ticket *t)
 {
 	t->adopts = false;
+	if (!c->op.over && is_unwanted(t))
+		ticket_cancel(t, "notification");
 	if (*c->op.stream && t->session)
 		take_stream(c, t);
 	if (t->task.told)

@@ -66,7 +66,7 @@ void session_not_gone(const char *id)
 
 void session_gone(struct session *s, handle_t asking)
 {
-	tickets_cancel(s, (struct slice){0}, asking, "session");
+	(void)tickets_cancel(s, (struct slice){0}, asking, "session");
 	listeners_end_session(s);
 	session_end(gateway.sessions, s);
 }
@@ -219,6 +219,12 @@ static enum verdict bind_discover(struct call *c)
 	return bind_written(c, written);
 }
 
+static void bind_unwanted(const struct ticket *t, struct slice id)
+{
+	if (!tickets_cancel(t->session, id, t->self, "notification"))
+		adopt_unwanted(t->session->id, id);
+}
+
 static enum verdict bind_cancelled(struct call *c)
 {
 	static const char *const path[] = {"params", "requestId", NULL};
@@ -227,7 +233,7 @@ static enum verdict bind_cancelled(struct call *c)
 
 	/* Without a session two clients of one principal may use the same ids: nothing can be told apart. */
 	if (c->era.era == ERA_LEGACY && t->session && id.data)
-		tickets_cancel(t->session, id, t->self, "notification");
+		bind_unwanted(t, id);
 	if (c->era.era == ERA_LEGACY && t->session && id.data && store_shared())
 		return call_tell(c, TALE_CANCEL,
 				 json_pack("{s:s, s:s%}", "session", t->session->id, "request", id.data, id.n));

@@ -164,6 +164,11 @@ struct gateway {
 	/* The last ids that were deleted, so that a record on its way back from the store does not revive one. */
 	char ended[256][SESSION_ID_SIZE];
 	size_t ended_n;
+	/* The last calls that were cancelled and were not here. */
+	struct unwanted {
+		char session[SESSION_ID_SIZE], request[80];
+	} unwanted[64];
+	size_t unwanted_n;
 	struct retired *retired; /* old snapshots still in use */
 	struct stream_pool *streams;
 	struct listeners listeners;
@@ -203,7 +208,7 @@ void ticket_bind_session(struct ticket *t, struct session *s);
 void ticket_cancel(struct ticket *t, const char *cause);
 void ticket_left(struct ticket *t); /* its client has left and cannot come back for the answer */
 /* Every ticket of this session (and, where there is one, with this raw request id), but for the one that asks. */
-void tickets_cancel(const struct session *s, struct slice request_id, handle_t asking, const char *cause);
+bool tickets_cancel(const struct session *s, struct slice request_id, handle_t asking, const char *cause);
 /* Another replica goes on with this operation, since its record has this version: the call here ends untold. */
 void tickets_taken(const char *operation, int64_t version);
 size_t tickets_unanswered(void);
@@ -506,6 +511,9 @@ void adopt_end(const struct call *c, const struct ticket *t);
 /* A call that cannot be bound; where it is one that begins again and whose session has ended, it goes to cancel its
  * statement, or ends in the store. The step it goes to, STEP_reply for all others. */
 enum step adopt_orphan(struct call *c);
+/* A call that is not here is no longer wanted (the raw token of its id): where it begins again here soon, it is
+ * cancelled. */
+void adopt_unwanted(const char *session, struct slice request);
 /* A call that begins again: what it was given before. False: c->fault is set. */
 bool adopt_bound(struct call *c, struct ticket *t) MUST_USE;
 /* The plan is made: its statement is the one that there is. False: it may not be sent again, and the answer says so. */

@@ -208,8 +208,8 @@ static void hear_of_session(enum tale tale, struct session *s, const json_t *mes
 
 	switch (tale) {
 	case TALE_CANCEL:
-		if (request)
-			tickets_cancel(s, slice_of(request), 0, "notification");
+		if (request && !tickets_cancel(s, slice_of(request), 0, "notification"))
+			adopt_unwanted(s->id, slice_of(request));
 		return;
 	case TALE_ENDED:
 		session_gone(s, 0);
@@ -240,6 +240,8 @@ static void hear(enum tale tale, const json_t *message)
 		session_gone_id(id);
 	if (s)
 		hear_of_session(tale, s, message);
+	else if (id && tale == TALE_CANCEL)
+		adopt_unwanted(id, slice_of(json_text_of(message, "request")));
 	if (tale == TALE_TAKEN && operation)
 		tickets_taken(operation, json_int_of(message, "version", 0));
 	if (tale == TALE_UPDATED && connection && uri)

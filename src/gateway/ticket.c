@@ -211,7 +211,7 @@ static size_t tickets_found(const struct session *s, struct slice request_id, ha
 	return n;
 }
 
-void tickets_cancel(const struct session *s, struct slice request_id, handle_t asking, const char *cause)
+bool tickets_cancel(const struct session *s, struct slice request_id, handle_t asking, const char *cause)
 {
 	handle_t *v = xalloc((s->open_calls + 1) * sizeof *v);
 	size_t n = tickets_found(s, request_id, asking, v);
@@ -225,6 +225,7 @@ void tickets_cancel(const struct session *s, struct slice request_id, handle_t a
 			ticket_dismiss(t);
 	}
 	free(v);
+	return n > 0;
 }
 
 struct taken {

@@ -1226,6 +1226,15 @@ class Leases(Replicated):
         self.assertEqual(self.executions(name), 1)
         self.assertEqual(self.adopted(), before + 1, "one of the two")
 
+    def test_cancelled_while_it_is_nobodys(self):
+        """Whoever takes it over later has heard of it."""
+        here, there = self.both()
+        _, stream, _, name = self.begun(30, here)
+        self.emulator.record(name, "held")
+        self.a.kill()
+        self.assertEqual(there.notify("notifications/cancelled", {"requestId": stream.id}).status, 202)
+        self.assertEqual(self.emulator.record(name, "cancelled", 10 * self.LEASE)["executions"], 0)
+
     def test_what_is_renewed_is_left_alone(self):
         here, _ = self.both()
         before = self.adopted()

@@ -174,6 +174,7 @@ static void sim_open_with(const struct script_line *lines, size_t n, size_t pool
 				   .keys = keyring_load("tests/sim/keys", text, sizeof text),
 				   .journal = sealing,
 				   .stored = true,
+				   .memory = true,
 				   .session_keys = session_keys_new(NULL, &why),
 				   .accounts = account_table_new(100),
 				   .tickets = handle_table_new(100),

@@ -11,7 +11,7 @@
 #define NOW INT64_C(1800000000)
 
 static const struct seal_keys ours = {1, {{{1}}}}, others = {1, {{{2}}}}, both = {2, {{{2}}, {{1}}}};
-static const char *const names[TALES_N] = {"cancel", "ended", "reply", "watches", "taken", "updated"};
+static const char *const names[TALES_N] = {"cancel", "ended", "reply", "watches", "taken", "updated", "task"};
 
 static struct buf told(const struct seal_keys *keys, struct replica *r, enum tale tale, int64_t at)
 {
