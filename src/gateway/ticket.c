@@ -255,6 +255,7 @@ void tickets_taken(const char *operation, int64_t version)
 	t = taken.found ? handle_get(gateway.tickets, taken.found) : NULL;
 	if (!t)
 		return;
+	metric_count(METRIC_operations, "lost");
 	log_event(LOG_INFO, "operation_taken", log_text("operation", operation));
 	t->taken = true;
 	*t->operation = '\0';
