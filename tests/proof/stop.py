@@ -161,6 +161,9 @@ class Run:
                 stream = self.client(g).listen(last, timeout=PATIENCE)
                 if stream.open(PATIENCE).status == 200:
                     return self.read(who, stream)
+                if stream.status in swarm.BUSY:
+                    self.counts["told to come back"] += 1
+                    return None
                 self.faults.append(f"{stream.status} from {who} after {last}")
                 return "nothing"
             except BROKEN as problem:
