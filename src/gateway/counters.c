@@ -65,8 +65,10 @@ static void counting_deliver(struct mail *m)
 
 static void counting_end(struct piece *p, bool fine)
 {
-	p->counting->fine = fine;
-	mail_post(THREAD_NET, &p->counting->mail);
+	struct counting *n = p->of;
+
+	n->fine = fine;
+	mail_post(THREAD_NET, &n->mail);
 	piece_free(p);
 }
 
@@ -79,15 +81,16 @@ static void kept_done(struct store_work *w)
 static bool add_kept(struct piece *p, const char *key, uint64_t version, struct slice record)
 {
 	struct buf *plain = piece_value(p, 1 << 20), *sealed = piece_value(p, 1 << 20);
+	const struct counting *n = p->of;
 	struct store_item *item;
 
-	if (!session_record_count(plain, record, &p->counting->more, p->counting->last_seen) ||
+	if (!session_record_count(plain, record, &n->more, n->last_seen) ||
 	    !journal_seal(sealed, &gateway.journal, key, buf_slice(plain)))
 		return false;
 	piece_add(p, STORE_CHECK, RECORD_SESSION, key)->version = version;
 	item = piece_add(p, STORE_KEEP, RECORD_SESSION, key);
 	item->value = buf_slice(sealed);
-	item->ttl_ms = p->counting->ttl_ms;
+	item->ttl_ms = n->ttl_ms;
 	return true;
 }
 
@@ -130,7 +133,7 @@ static void count_one(struct session *s)
 	s->counting = n;
 	self.under_way++;
 	p = piece_alone(&s->principal, read_done);
-	p->counting = n;
+	p->of = n;
 	key_of_id(key, s->id);
 	piece_add(p, STORE_GET, RECORD_SESSION, key)->out = buf_with_ceiling(1 << 20);
 	store_post(&p->work);

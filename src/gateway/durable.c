@@ -121,7 +121,7 @@ static void look_deliver(struct mail *m)
 static void look_done(struct store_work *w)
 {
 	struct piece *p = container_of(w, struct piece, work);
-	struct look *l = p->look;
+	struct look *l = p->of;
 
 	l->version = p->items[0].version;
 	if (w->rc == STORE_OK && p->items[0].rc == STORE_OK &&
@@ -145,6 +145,6 @@ void session_look(const struct session *s)
 	memcpy(l->id, s->id, sizeof l->id);
 	key_of_id(key, s->id);
 	piece_add(p, STORE_GET, RECORD_SESSION, key)->out = buf_with_ceiling(1 << 20);
-	p->look = l;
+	p->of = l;
 	store_post(&p->work);
 }

@@ -18,10 +18,8 @@ struct piece {
 	char group[GROUP_SIZE];
 	struct call *call; /* travels with it; NULL where it goes on by itself */
 	enum step next;
-	struct look *look;           /* durable.c's */
-	struct task_look *task_look; /* task.c's */
-	struct counting *counting;   /* counters.c's */
-	handle_t ticket;             /* who wants to hear of it where the call does not travel */
+	void *of;        /* whom it is for, where that is no call; known to the file that made it */
+	handle_t ticket; /* who wants to hear of it where the call does not travel */
 	char operation[OPERATION_ID_SIZE];
 	uint64_t version; /* that the record then has */
 	int64_t created;  /* of that operation, wall seconds */

@@ -32,7 +32,7 @@ static void look_done(struct store_work *w)
 {
 	struct piece *p = container_of(w, struct piece, work);
 	struct store_item *item = &p->items[0];
-	struct task_look *l = p->task_look;
+	struct task_look *l = p->of;
 	char id[OPERATION_ID_SIZE];
 
 	if (w->rc != STORE_OK || item->rc != STORE_OK) {
@@ -57,7 +57,7 @@ void task_look(const char *task, const struct principal *principal)
 
 	*l = (struct task_look){.mail = {.deliver = look_deliver}, .piece = p, .principal = *principal};
 	snprintf(l->found.task, sizeof l->found.task, "%s", task);
-	p->task_look = l;
+	p->of = l;
 	key_of_task(key, task, p->group);
 	piece_add(p, STORE_GET, RECORD_TASK, key)->out = buf_with_ceiling(STORE_KEY_MAX);
 	store_post(&p->work);
