@@ -182,6 +182,7 @@ static void sim_open_with(const struct script_line *lines, size_t n, size_t pool
 				   .transport = clients_open(&front_ops, 100),
 				   .sealing = sealing,
 				   .queue.max_running = script.conf.snowflake_max_in_flight};
+	gateway.forgotten.last = &gateway.forgotten.first;
 	gateway.streams = stream_pool_new(pool);
 	gateway.sessions = session_table_new(
 	    gateway.session_keys, (struct session_limits){10, 10, script.conf.session_idle_ttl, 30 * 24 * 3600},

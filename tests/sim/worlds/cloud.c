@@ -100,7 +100,7 @@ static void check_put(const struct replica *r, const struct store_item *item)
 	if (charting)
 		chart_request(item->key, json_text_of(o, "request") ? json_text_of(o, "request") : "");
 	json_decref(o);
-	if (item->version > 1 && k->seen[r->number] != item->version - 1)
+	if (item->verb == STORE_PUT && item->version > 1 && k->seen[r->number] != item->version - 1)
 		violation(chart_op(item->key),
 			  "g%d has overwritten operation %s at version %llu, of which it has seen %llu", r->number,
 			  item->key, (unsigned long long)item->version - 1, (unsigned long long)k->seen[r->number]);
@@ -109,7 +109,8 @@ static void check_put(const struct replica *r, const struct store_item *item)
 			  r->number);
 	k->over = over;
 	k->gone = false;
-	k->version = k->seen[r->number] = item->version;
+	if (item->verb == STORE_PUT)
+		k->version = k->seen[r->number] = item->version;
 }
 
 static void see(const struct replica *r, const char *key, uint64_t version)
@@ -121,7 +122,7 @@ static void learn(const struct replica *r, const struct store_item *item)
 {
 	if (item->kind != RECORD_OPERATION)
 		return;
-	if (item->verb == STORE_PUT)
+	if (item->verb == STORE_PUT || (item->verb == STORE_KEEP && item->value.data))
 		check_put(r, item);
 	else if (item->verb == STORE_GET && item->rc == STORE_OK)
 		see(r, item->key, item->version);
@@ -133,7 +134,7 @@ static void learn(const struct replica *r, const struct store_item *item)
 
 /* ---- commits ---- */
 
-static const char *const verbs[] = {"get", "check", "put", "del", "append", "events", "due", "tell"};
+static const char *const verbs[] = {"get", "check", "put", "keep", "del", "append", "events", "due", "tell"};
 static const char *const kinds[] = {"session", "handle", "operation", "stream", "task", "claim"};
 static const char *const rcs[] = {"ok", "absent", "STALE", "FULL", "DOWN"};
 
@@ -171,7 +172,7 @@ static void run(struct replica *r, struct store_work *w)
 		learn(r, &w->items[i]);
 		for (int other = 0; w->items[i].verb == STORE_TELL && other < world.n; other++)
 			if (other != r->number && world.v[other].alive && !world.v[other].paused)
-				replica_heard(&world.v[other], w->items[i].key, w->items[i].value);
+				replica_told(&world.v[other], w->items[i].key, w->items[i].value);
 	}
 }
 

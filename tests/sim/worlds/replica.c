@@ -113,9 +113,11 @@ static void conf_begin(const struct replica_host *host)
 				  .store_kind = host->shared ? STORE_KIND_VALKEY : STORE_KIND_SQLITE,
 				  .store_timeout = 5 * USEC_PER_S,
 				  .store_max_waiting = 10000,
+				  .store_lease = 15 * USEC_PER_S,
 				  .listen_max_connections = 10000,
 				  .listen_max_body = 1 << 20,
 				  .listen_drain = 10 * USEC_PER_S,
+				  .listen_handover_drain = 5 * USEC_PER_S,
 				  .snowflake_max_connections = 64,
 				  .snowflake_max_in_flight = host->in_flight,
 				  .snowflake_max_waiting = 64,
@@ -167,6 +169,7 @@ static void gateway_open(const struct replica_host *host)
 				   .queue.max_running = host->in_flight,
 				   .streams = stream_pool_new(STREAMS_BYTES_MAX)};
 	assert(gateway.keys && gateway.session_keys);
+	gateway.forgotten.last = &gateway.forgotten.first;
 	crypt_random(&gateway.asked, sizeof gateway.asked);
 	gateway.asked >>= 16;
 	for (int i = 0; i < CHANGES_N; i++)
@@ -200,6 +203,7 @@ static void begin(const struct replica_host *host)
 static void end(void)
 {
 	thread_play(THREAD_NET);
+	forgotten_free();
 	tools_free();
 	session_table_free(gateway.sessions);
 	stream_pool_free(gateway.streams);

@@ -184,7 +184,7 @@ void replica_wire_done(struct replica *r, struct wire_request *rq)
 }
 
 /* From within another one's turn: it does not die of this. */
-void replica_heard(struct replica *r, const char *channel, struct slice value)
+void replica_told(struct replica *r, const char *channel, struct slice value)
 {
 	r->ops->clock(clock_now());
 	r->ops->heard(channel, value);
@@ -472,7 +472,7 @@ static void world_end(void)
 	wait_for_people(SECONDS(900));
 	run_for(SECONDS(200)); /* every lease is over */
 	begin_all_again();
-	run_for(SECONDS(10));
+	run_for(SECONDS(60)); /* what is due is looked for after a lease */
 	wait_for_people(SECONDS(300));
 	people_last();
 	wait_for_people(SECONDS(300));

@@ -69,7 +69,7 @@ struct replica *some_replica(void);
 void replica_request(struct replica *r, handle_t exchange, const struct message *m);
 void replica_gone(struct replica *r, handle_t exchange);
 void replica_wire_done(struct replica *r, struct wire_request *rq);
-void replica_heard(struct replica *r, const char *channel, struct slice value);
+void replica_told(struct replica *r, const char *channel, struct slice value);
 void violation(uint32_t op, const char *format, ...) PRINTF_LIKE(2, 3) __attribute__((noreturn));
 
 /* ---- chart.c: what happened, as a sequence chart ---- */
