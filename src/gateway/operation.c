@@ -39,7 +39,7 @@ bool piece_put_operation(struct piece *p, struct call *c, int64_t due_ms)
 	if (!journal_write(value, &gateway.journal, c))
 		return false;
 	item->version = c->op.version;
-	p->put = !c->op.version;
+	p->put = !c->op.version || due_ms == STORE_NO_DUE; /* its end is a version that nobody took over */
 	c->op.version += p->put;
 	c->op.lease_end = store_shared() ? clock_now() + c->request->conf->store_lease : 0;
 	item = piece_add(p, p->put ? STORE_PUT : STORE_KEEP, RECORD_OPERATION, c->op.id);
