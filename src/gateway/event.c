@@ -110,6 +110,38 @@ static uint64_t version_put(const struct piece *p)
 	return 0;
 }
 
+static void whose_done(struct store_work *w)
+{
+	struct piece *p = container_of(w, struct piece, work);
+
+	if (w->rc == STORE_OK && p->items[0].rc == STORE_OK)
+		operation_lost(p->call);
+	piece_call_on(p);
+}
+
+/* Its record is another process's by now; or it was refused when it was to be written, and is not there. */
+static void ask_whose(struct piece *p)
+{
+	piece_clear(p);
+	piece_add(p, STORE_GET, RECORD_OPERATION, p->call->op.id)->out = buf_with_ceiling(STORE_VALUE_MAX);
+	p->work.done = whose_done;
+	store_post(&p->work);
+}
+
+/* What the answer said has not happened. */
+static void event_refused(struct call *c, enum store_rc rc)
+{
+	c->op.number = 0;
+	if (c->durable.put || c->durable.forget) {
+		store_refused(c, "answer");
+		answer_free(&c->http); /* it is another one now */
+	} else {
+		log_event(LOG_ERROR, "store_refused", log_text("request", c->request->id), log_text("what", "answer"));
+	}
+	if (rc != STORE_STALE && c->op.version && !c->op.over && !c->op.again && !c->op.told && never_sent(c))
+		operation_forget(c);
+}
+
 static void event_done(struct store_work *w)
 {
 	struct piece *p = container_of(w, struct piece, work);
@@ -122,24 +154,14 @@ static void event_done(struct store_work *w)
 	}
 	if (w->rc == STORE_OK && c->durable.put)
 		c->durable.version = version_put(p);
-	if (w->rc != STORE_OK) {
-		if (w->rc == STORE_STALE && store_shared() && c->op.version && !c->op.over)
-			operation_lost(c);
-		c->op.number = 0;
-		if (c->durable.put || c->durable.forget) {
-			store_refused(c, "answer");
-			answer_free(&c->http); /* it is another one now */
-		} else {
-			log_event(LOG_ERROR, "store_refused", log_text("request", c->request->id),
-				  log_text("what", "answer"));
-		}
-		if (w->rc != STORE_STALE && c->op.version && !c->op.over && !c->op.again && !c->op.told &&
-		    never_sent(c))
-			operation_forget(c);
-	} else {
+	if (w->rc == STORE_OK)
 		points_after(p);
-	}
-	piece_call_on(p);
+	else
+		event_refused(c, w->rc);
+	if (w->rc == STORE_STALE && store_shared() && c->op.version && !c->op.over)
+		ask_whose(p);
+	else
+		piece_call_on(p);
 }
 
 /* What nobody asks for again is forgotten: neither a stream, nor a key, nor an unknown fate. */
