@@ -147,7 +147,8 @@ static bool take_answer(struct transport *t, handle_t exchange, struct answer *a
 	if (there) {
 		x->status = a->status;
 		for (size_t i = 0; i < a->headers_n; i++)
-			if (!strcmp(a->headers[i].name, "Mcp-Session-Id") && x->what == ASK_BEGIN && a->status == 200)
+			if (!strcmp(a->headers[i].name, "Mcp-Session-Id") && x->what == ASK_BEGIN && a->status == 200 &&
+			    !sessions[x->session].acknowledged) /* asked twice, it stays with its first answer */
 				snprintf(sessions[x->session].id, sizeof sessions[x->session].id, "%s",
 					 a->headers[i].value);
 		chart(GATEWAY, CLIENT, x->op, "g%d: %d %.60s", x->replica->number, a->status,
