@@ -41,7 +41,9 @@ bool piece_put_operation(struct piece *p, struct call *c, int64_t due_ms)
 	item->version = c->op.version;
 	p->put = !c->op.version || due_ms == STORE_NO_DUE; /* its end is a version that nobody took over */
 	c->op.version += p->put;
-	c->op.lease_end = store_shared() ? clock_now() + c->request->conf->store_lease : 0;
+	p->lease_end = store_shared() ? clock_now() + c->request->conf->store_lease : 0;
+	if (!c->op.lease_end)
+		c->op.lease_end = p->lease_end;
 	item = piece_add(p, p->put ? STORE_PUT : STORE_KEEP, RECORD_OPERATION, c->op.id);
 	item->value = buf_slice(value);
 	item->ttl_ms = OPERATION_KEPT_MS;
@@ -68,13 +70,16 @@ void piece_del_operation(struct piece *p, const struct call *c)
 	piece_add(p, STORE_DEL, RECORD_TASK, key);
 }
 
-/* Nothing of a refused piece has happened; of one that a shared store did not answer nobody knows. */
+/* Nothing of a refused piece has happened; of one that a shared store did not answer nobody knows. A lease is longer
+ * only where the store has said so. */
 void operation_step_back(struct piece *p)
 {
 	bool nothing = p->work.rc == STORE_STALE || p->work.rc == STORE_FULL || !store_shared();
 
 	if (p->work.rc != STORE_OK && p->put && nothing)
 		p->call->op.version--;
+	if (p->work.rc == STORE_OK && p->lease_end)
+		p->call->op.lease_end = p->lease_end;
 	p->put = false;
 }
 

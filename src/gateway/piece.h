@@ -23,6 +23,7 @@ struct piece {
 	char operation[OPERATION_ID_SIZE];
 	uint64_t version; /* that the record then has */
 	int64_t created;  /* of that operation, wall seconds */
+	usec_t lease_end; /* of the lease that it asks for, where it does */
 	bool put;         /* the record of the call's operation is made by it, or ended */
 };
 
