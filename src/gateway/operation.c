@@ -175,7 +175,7 @@ static void intent_done(struct store_work *w)
 		intent_failed(p);
 	} else {
 		store_refused(c, "intent");
-		if (!*c->op.task) /* a task has to have its end */
+		if (!*c->op.task && !*c->op.stream) /* what its client knows of has to have its end */
 			operation_forget(c);
 		intent_failed(p);
 	}
