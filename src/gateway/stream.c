@@ -312,11 +312,15 @@ static void conclude_with(struct ticket *t, struct call *c)
 	c->op.last = answer_has_rows(c) ? 'r' : 'l';
 	reply_answer(c, t);
 	if (!stream_append(gateway.streams, s, buf_slice(&c->http.body), true, clock_now())) {
+		if (c->op.over) { /* its number stands for what it was: its client comes back when there is room */
+			c->op.taken = true;
+			return;
+		}
 		c->op.last = 'l';
 		c->fault = (struct mcp_fault){ERR_OVERLOADED, too_large, NULL};
 		answer_free(&c->http);
 		reply_answer(c, t);
-		if (c->op.over || !stream_append(gateway.streams, s, buf_slice(&c->http.body), true, clock_now())) {
+		if (!stream_append(gateway.streams, s, buf_slice(&c->http.body), true, clock_now())) {
 			c->op.last = 0;
 			return;
 		}
