@@ -281,8 +281,8 @@ struct heard ticket_heard(const struct ticket *t); /* of one with a stream or a 
 void stream_prime(struct listener *l, uint64_t number);
 /* The work is not over after all: what ticket_conclude() and the handler have made of it is taken back. */
 void ticket_reopen(struct ticket *t, struct call *c);
-/* Nothing more will come here, not even a response. */
-void stream_abandon(struct ticket *t);
+/* Another replica tells its answer. Where the client has seen nothing, and could not come back, it waits on here. */
+void stream_taken(struct ticket *t);
 /* Adds an event to a call's stream and sends it on. False where there is no room. */
 bool ticket_event(struct ticket *t, struct slice data, bool last);
 void ticket_leave_stream(struct ticket *t); /* its stream is somebody else's */

@@ -198,7 +198,7 @@ void ticket_leave_stream(struct ticket *t)
 }
 
 /* Nothing more will come, not even a response: a legacy call that its client has cancelled. */
-void stream_abandon(struct ticket *t)
+static void stream_abandon(struct ticket *t)
 {
 	struct stream *s = t->stream;
 	struct listener *l;
@@ -228,6 +228,18 @@ static void stream_drop(struct ticket *t)
 
 	s->ticket = 0;
 	stream_free(gateway.streams, s);
+}
+
+void stream_taken(struct ticket *t)
+{
+	const struct stream *s = t->stream;
+
+	if (!t->exchange || s->exchange || (t->journaled && !s->finished)) {
+		stream_abandon(t);
+		return;
+	}
+	t->tell.may_stream = false;
+	stream_drop(t);
 }
 
 /* It is not in the store, and nobody can wait for that any more: one without ids. */

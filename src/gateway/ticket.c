@@ -261,7 +261,7 @@ void tickets_taken(const char *operation, int64_t version)
 	*t->operation = '\0';
 	t->version = 0;
 	if (t->stream)
-		stream_abandon(t);
+		stream_taken(t);
 	task_forget(t);
 	t->takes_task = false;
 	c = t->waiting ? t->waiting : t->asking;
