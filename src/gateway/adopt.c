@@ -429,7 +429,8 @@ bool journal_join(struct call *c, const char *id, uint64_t version, struct slice
 			   "idempotency_key: what it was used for cannot be read by this version of the gateway");
 		return false;
 	}
-	same = principal_equal(&j.principal, &c->request->principal) && strcmp(j.digest, c->op.digest) == 0;
+	same = principal_equal(&j.principal, &c->request->principal) &&
+	       strcmp(j.digest, c->op.digest ? c->op.digest : "") == 0;
 	c->op.again = true;
 	c->op.unknown = !*j.handle && (j.state == STATEMENT_UNKNOWN || (!journal_over(&j) && is_late(&j)));
 	c->op.claim = NULL;

@@ -154,6 +154,33 @@ static void intent_failed(struct piece *p)
 	piece_go_on(p, c->plan[0].job ? STEP_sign : STEP_settle);
 }
 
+/* Another process has begun it: the call goes on with the same statement, by its handle or its request id. */
+static void follow_done(struct store_work *w)
+{
+	struct piece *p = container_of(w, struct piece, work);
+	struct store_item *item = &p->items[0];
+	struct call *c = p->call;
+
+	if (w->rc == STORE_OK && item->rc == STORE_OK &&
+	    journal_join(c, item->key, item->version, buf_slice(&item->out))) {
+		*c->op.id = *c->op.stream = '\0';
+		c->op.version = 0;
+		c->op.lease_end = 0;
+		piece_go_on(p, STEP_sign);
+		return;
+	}
+	operation_leave(c);
+	intent_failed(p);
+}
+
+static void follow(struct piece *p)
+{
+	piece_clear(p);
+	p->work.done = follow_done;
+	piece_add(p, STORE_GET, RECORD_OPERATION, p->call->op.id)->out = buf_with_ceiling(STORE_VALUE_MAX);
+	store_post(&p->work);
+}
+
 static void intent_done(struct store_work *w)
 {
 	struct piece *p = container_of(w, struct piece, work);
@@ -170,7 +197,9 @@ static void intent_done(struct store_work *w)
 		claim_read(p);
 	} else if (w->rc == STORE_STALE && operation_begin_anew(c)) {
 		piece_go_on(p, STEP_intent);
-	} else if (c->op.again || w->rc == STORE_STALE) {
+	} else if (w->rc == STORE_STALE && !c->op.again) {
+		follow(p);
+	} else if (c->op.again) {
 		operation_leave(c);
 		intent_failed(p);
 	} else {

@@ -234,12 +234,10 @@ void stream_taken(struct ticket *t)
 {
 	const struct stream *s = t->stream;
 
-	if (!t->exchange || s->exchange || (t->journaled && !s->finished)) {
+	if (t->exchange && !s->exchange && (!t->journaled || s->finished))
+		stream_drop(t);
+	else if (s->set)
 		stream_abandon(t);
-		return;
-	}
-	t->tell.may_stream = false;
-	stream_drop(t);
 }
 
 /* It is not in the store, and nobody can wait for that any more: one without ids. */
@@ -292,8 +290,10 @@ static void stream_settled(struct ticket *t, struct answer *a)
 
 void ticket_finish(struct ticket *t, struct answer *a)
 {
-	if (t->taken && !t->stream->finished) {
-		stream_abandon(t);
+	if (t->taken && !t->stream->finished)
+		stream_taken(t);
+	if (!t->stream) {
+		ticket_answer(t, a);
 	} else if (t->stream->finished) {
 		stream_settled(t, a);
 	} else if (stream_unseen(t)) {

@@ -260,6 +260,7 @@ void tickets_taken(const char *operation, int64_t version)
 	t->taken = true;
 	*t->operation = '\0';
 	t->version = 0;
+	t->tell.may_stream = false;
 	if (t->stream)
 		stream_taken(t);
 	task_forget(t);

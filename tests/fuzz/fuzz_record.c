@@ -134,7 +134,7 @@ static void try_event(struct slice raw)
 	struct buf text = buf_with_ceiling(CEILING);
 	char kind = journal_event_read(&text, &keys, ID, raw);
 
-	expect(!kind || (raw.n == 1 && strchr("elr", kind)));
+	expect(!kind || (raw.n == 1 && strchr("elrcx", kind)));
 	expect(text.n == 0);
 	buf_free(&text);
 }
